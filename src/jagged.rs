@@ -1,0 +1,113 @@
+//! Ragged lists of ids: one bag a sample, as one embedding table sees a batch.
+
+use crate::error::{Error, Result};
+
+/// `B` bags of ids in compressed-row form, for one embedding table.
+///
+/// Bag `b` holds `values[offsets[b] .. offsets[b + 1]]`; `offsets` has `B + 1` entries, starts at
+/// 0, never falls, and ends at `values.len()`. A bag may be empty. With `weights`, lookup `i`
+/// counts `weights[i]` times.
+///
+/// The layout is TorchRec's `JaggedTensor` and FBGEMM's `include_last_offset`; PyTorch's
+/// `EmbeddingBag` leaves the last offset out by default.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JaggedTensor {
+    values: Vec<u32>,
+    offsets: Vec<u32>,
+    weights: Option<Vec<f32>>,
+}
+
+impl Default for JaggedTensor {
+    /// No bag at all (`B = 0`).
+    fn default() -> Self {
+        JaggedTensor { values: Vec::new(), offsets: vec![0], weights: None }
+    }
+}
+
+impl JaggedTensor {
+    /// Checks and takes over the three arrays.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] if `offsets` is empty, does not start at 0, falls, or does not end at
+    /// `values.len()`, or if `weights` has another length than `values`.
+    pub fn new(values: Vec<u32>, offsets: Vec<u32>, weights: Option<Vec<f32>>) -> Result<Self> {
+        let bad = |m: String| Err(Error::Batch(m));
+        if offsets.first() != Some(&0) {
+            return bad(format!("offsets start with {:?}, expected 0", offsets.first()));
+        }
+        if let Some(b) = offsets.windows(2).position(|w| w[0] > w[1]) {
+            return bad(format!("offsets fall from {} to {} at bag {b}", offsets[b], offsets[b + 1]));
+        }
+        let end = offsets[offsets.len() - 1] as usize;
+        if end != values.len() {
+            return bad(format!("offsets end at {end}, but there are {} ids", values.len()));
+        }
+        if let Some(w) = &weights
+            && w.len() != values.len()
+        {
+            return bad(format!("{} weights for {} ids", w.len(), values.len()));
+        }
+        Ok(JaggedTensor { values, offsets, weights })
+    }
+
+    /// One id a bag: what a row of Criteo has in each categorical column.
+    ///
+    /// # Panics
+    /// If there are more than `u32::MAX` ids.
+    pub fn one_per_bag(values: Vec<u32>) -> Self {
+        let n = u32::try_from(values.len()).expect("at most u32::MAX ids");
+        JaggedTensor { values, offsets: (0..=n).collect(), weights: None }
+    }
+
+    /// The number of bags, `B`.
+    pub fn num_bags(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// All ids, bag after bag.
+    pub fn values(&self) -> &[u32] {
+        &self.values
+    }
+
+    /// `B + 1` positions in [`values`](Self::values): where each bag starts, and the end.
+    pub fn offsets(&self) -> &[u32] {
+        &self.offsets
+    }
+
+    /// A weight for each lookup, if there are any.
+    pub fn weights(&self) -> Option<&[f32]> {
+        self.weights.as_deref()
+    }
+
+    /// The ids of bag `b`.
+    ///
+    /// # Panics
+    /// If `b` is not below [`num_bags`](Self::num_bags).
+    pub fn bag(&self, b: usize) -> &[u32] {
+        &self.values[self.offsets[b] as usize..self.offsets[b + 1] as usize]
+    }
+
+    /// Removes every bag, and keeps the memory for the next batch.
+    pub fn clear(&mut self) {
+        self.values.clear();
+        self.offsets.truncate(1);
+        self.weights = None;
+    }
+
+    /// Appends an unweighted bag.
+    ///
+    /// # Panics
+    /// If the ids no longer fit `u32` offsets, or if earlier bags have weights.
+    pub fn push_bag(&mut self, ids: &[u32]) {
+        assert!(self.weights.is_none(), "push_bag: unweighted bag after weighted ones");
+        self.values.extend_from_slice(ids);
+        self.offsets.push(u32::try_from(self.values.len()).expect("at most u32::MAX ids"));
+    }
+
+    /// Becomes a copy of `other`, in the memory it already has.
+    pub fn copy_from(&mut self, other: &JaggedTensor) {
+        self.values.clone_from(&other.values);
+        self.offsets.clone_from(&other.offsets);
+        self.weights.clone_from(&other.weights);
+    }
+}

@@ -1,0 +1,10 @@
+//! The deep learning recommendation model (Naumov et al. 2019, arXiv 1906.00091) from scratch.
+#![forbid(unsafe_code)]
+
+pub mod batch;
+pub mod error;
+pub mod jagged;
+
+pub use batch::Batch;
+pub use error::{Error, Result};
+pub use jagged::JaggedTensor;
