@@ -4,7 +4,9 @@
 pub mod batch;
 pub mod error;
 pub mod jagged;
+pub mod random;
 
 pub use batch::Batch;
 pub use error::{Error, Result};
 pub use jagged::JaggedTensor;
+pub use random::Stream;

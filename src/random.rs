@@ -1,0 +1,128 @@
+//! Streams of random numbers: this crate's own, and NumPy's.
+//!
+//! A [`Stream`] of the native kind is fast and splits into sub-streams that threads fill
+//! independently. One of the NumPy kind repeats `np.random.seed(seed)` word for word, so that data
+//! and initial weights can be those of the public reference to the last bit.
+//!
+//! Normal deviates of both kinds take logarithms from the platform's mathematics library: the same
+//! machine gives the same bits, two platforms may differ in the last one.
+
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{Rng, SeedableRng};
+use rand_mt::Mt;
+
+/// One sequence of random numbers; every draw moves it on.
+///
+/// A clone continues from the same place.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    words: Words,
+    /// The polar method makes two normal deviates at a time; the second waits here.
+    cached_normal: Option<f64>,
+}
+
+#[derive(Debug, Clone)]
+enum Words {
+    Native(Xoshiro256PlusPlus),
+    Numpy(Box<Mt>), // 2.5 KB of state
+}
+
+impl Stream {
+    /// A stream of xoshiro256++ (Blackman and Vigna 2019).
+    pub fn native(seed: u64) -> Self {
+        Words::Native(Xoshiro256PlusPlus::seed_from_u64(seed)).into()
+    }
+
+    /// Sub-stream `chunk` of `key`: what a thread draws from when it fills the `chunk`-th piece of
+    /// an array, so that the array doesn't depend on the number of threads.
+    ///
+    /// Take `key` from [`next_key`](Self::next_key), a new one for each array.
+    pub fn native_at(key: u64, chunk: u64) -> Self {
+        // Keys and chunks count up; mixed, their neighbours land far apart in the seeding sequence.
+        Self::native(mix(mix(key) ^ chunk))
+    }
+
+    /// NumPy's legacy generator after `np.random.seed(seed)`: MT19937 with `init_genrand`.
+    pub fn numpy(seed: u32) -> Self {
+        Words::Numpy(Box::new(Mt::new(seed))).into()
+    }
+
+    /// 64 random bits, to derive sub-streams from with [`native_at`](Self::native_at).
+    pub fn next_key(&mut self) -> u64 {
+        match &mut self.words {
+            Words::Native(rng) => rng.next_u64(),
+            Words::Numpy(mt) => mt.next_u64(),
+        }
+    }
+
+    /// A number of `[0, 1)` with 53 random bits: `np.random.random_sample()`.
+    #[inline]
+    pub fn uniform(&mut self) -> f64 {
+        const ULP: f64 = 1.0 / (1u64 << 53) as f64;
+        let bits = match &mut self.words {
+            Words::Native(rng) => rng.next_u64() >> 11,
+            Words::Numpy(mt) => {
+                let (a, b) = (mt.next_u32() >> 5, mt.next_u32() >> 6);
+                u64::from(a) << 26 | u64::from(b)
+            }
+        };
+        bits as f64 * ULP
+    }
+
+    /// `lo + (hi - lo)·u`, `u` in `[0, 1)`: `np.random.uniform(lo, hi)`.
+    #[inline]
+    pub fn uniform_range(&mut self, lo: f64, hi: f64) -> f64 {
+        lo + (hi - lo) * self.uniform()
+    }
+
+    /// A standard normal deviate by Marsaglia's polar method: `np.random.standard_normal()`.
+    ///
+    /// Every second call returns the deviate that the call before left over; uniform draws between
+    /// the two don't touch it.
+    pub fn normal(&mut self) -> f64 {
+        if let Some(second) = self.cached_normal.take() {
+            return second;
+        }
+        loop {
+            let x = 2.0 * self.uniform() - 1.0;
+            let y = 2.0 * self.uniform() - 1.0;
+            let r2 = x * x + y * y;
+            if r2 < 1.0 && r2 != 0.0 {
+                let scale = (-2.0 * r2.ln() / r2).sqrt();
+                self.cached_normal = Some(scale * x);
+                return scale * y;
+            }
+        }
+    }
+
+    /// `mean + sd·normal`: `np.random.normal(mean, sd)`.
+    pub fn normal_with(&mut self, mean: f64, sd: f64) -> f64 {
+        mean + sd * self.normal()
+    }
+
+    /// Fills `out` in order with [`uniform_range`](Self::uniform_range), each draw rounded to f32:
+    /// `np.random.uniform(lo, hi, out.size).astype(np.float32)`. Rounding may give `hi` itself.
+    pub fn fill_uniform(&mut self, out: &mut [f32], lo: f64, hi: f64) {
+        out.fill_with(|| self.uniform_range(lo, hi) as f32);
+    }
+
+    /// Fills `out` in order with [`normal_with`](Self::normal_with), each draw rounded to f32:
+    /// `np.random.normal(mean, sd, out.size).astype(np.float32)`.
+    pub fn fill_normal(&mut self, out: &mut [f32], mean: f64, sd: f64) {
+        out.fill_with(|| self.normal_with(mean, sd) as f32);
+    }
+}
+
+impl From<Words> for Stream {
+    fn from(words: Words) -> Self {
+        Stream { words, cached_normal: None }
+    }
+}
+
+/// SplitMix64's finaliser (Steele, Lea and Flood 2014): a bijection of `u64` whose every output
+/// bit depends on every input bit.
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
