@@ -1,3 +1,4 @@
 //! Where batches come from.
 
 pub mod random;
+pub mod trace;
