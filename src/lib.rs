@@ -5,6 +5,8 @@ pub mod batch;
 pub mod data;
 pub mod error;
 pub mod jagged;
+pub mod metrics;
+pub mod optim;
 pub mod random;
 
 pub use batch::Batch;

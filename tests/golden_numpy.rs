@@ -1,6 +1,7 @@
 //! The random streams against NumPy 2.4 and against the published definition of xoshiro256++.
 
 #![allow(clippy::excessive_precision, reason = "17 digits, as NumPy prints them")]
+
 use dlrm::Stream;
 
 /// What one seed must give, call after call. The five normals leave one in the cache, which the

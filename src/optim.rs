@@ -1,0 +1,3 @@
+//! Optimizers and their learning rate.
+
+pub mod schedule;
