@@ -12,7 +12,7 @@
 //! 1. The sum of a bag stays in registers: the columns of a row are cut into blocks of 1, 2, 4 or 8
 //!    vectors, and the loop over the lookups is inside a block.
 //! 2. A lookup of a big table is a cache miss and nothing else. The row of the lookup
-//!    [`AHEAD`] places further on is prefetched; the list of lookups runs through all bags, so short
+//!    `AHEAD` places further on is prefetched; the list of lookups runs through all bags, so short
 //!    bags profit too.
 //! 3. Indices are checked against the table in one pass before anything is written, so that the
 //!    loop itself has no checks.

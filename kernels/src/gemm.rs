@@ -9,25 +9,27 @@
 //!
 //! How the fast loops differ from those three lines:
 //!
-//! 1. All three are one register tile ([`microkernel`]): MR rows by NR contiguous columns of the
+//! 1. All three are one register tile (`microkernel`): MR rows by NR contiguous columns of the
 //!    output, which needs one operand as NR contiguous values for each step of the sum. `W` is
 //!    packed into such panels, both ways round, once a step ([`pack_forward_panel`],
 //!    [`pack_backward_panel`]); `X` in `dW` has them already.
 //! 2. The other operand is broadcast, value by value, and read in place (BLIS would pack it). A
 //!    row tile of it (MR × K values) stays in the L1 cache while all panels pass by.
-//! 3. Panels stream through the L2 cache, so they are taken in blocks that fit there ([`NC_BYTES`]).
+//! 3. Panels stream through the L2 cache, so they are taken in blocks that fit there (`NC_BYTES`).
 //!    The inner dimension is not cut: at NR = 32 a tile draws 11 bytes a cycle out of L2, well
 //!    under what it gives.
-//! 4. `dW` sums over M, thousands of rows: it is cut into blocks of [`MC`] rows so that a block of
+//! 4. `dW` sums over M, thousands of rows: it is cut into blocks of `MC` rows so that a block of
 //!    `X` and of `dY` stays in L2, and the output tile adds the blocks up.
 //! 5. Bias and ReLU happen in registers, on the way out.
 //!
-//! Bits do not depend on how M (or, for `dW`, N) is cut into calls: see [`microkernel`], number 4.
+//! Bits do not depend on how M (or, for `dW`, N) is cut into calls: see `microkernel`, number 4.
 
 pub(crate) mod microkernel;
 mod pack;
+mod weight;
 
 pub use pack::{pack_backward_panel, pack_forward_panel, packed_backward_len, packed_len, panel_width};
+pub use weight::{column_sums, linear_backward_weight};
 
 use crate::check;
 use crate::isa::{Isa, Kernel};
@@ -37,9 +39,6 @@ use std::ops::Range;
 
 /// Bytes of packed panels that are kept in L2 at a time: half of the 1 MiB that a server core has.
 const NC_BYTES: usize = 512 * 1024;
-
-/// Rows of `X` and `dY` that `dW` sums before it moves on: 256 × 512 floats of `X` are 512 KiB.
-const MC: usize = 256;
 
 /// What a linear layer does to its sums before it stores them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,47 +107,6 @@ pub fn linear_backward_input(
     check::shape(OP, "packed_backward", packed_backward.len(), [1, packed_backward_len(isa, n, k)]);
     let finish = Accumulate(beta == Beta::One);
     isa.run(Packed { a: dy, panels: packed_backward, c: dx, m, n: k, k: n, finish });
-}
-
-/// Rows `rows` of `dW = dYᵀ · X` (added to `dw_rows` if `beta` is one), summed over all `m`:
-/// `dy` M × N, `x` M × K, `dw_rows` `rows.len()` × K.
-///
-/// # Panics
-/// If a slice does not have its shape, or `rows` ends after `n`.
-#[allow(clippy::too_many_arguments)] // the operands and the shape of a BLAS call
-pub fn linear_backward_weight(
-    isa: Isa,
-    dy: &[f32],
-    x: &[f32],
-    dw_rows: &mut [f32],
-    m: usize,
-    n: usize,
-    k: usize,
-    rows: Range<usize>,
-    beta: Beta,
-) {
-    const OP: &str = "linear_backward_weight";
-    check::shape(OP, "dy", dy.len(), [m, n]);
-    check::shape(OP, "x", x.len(), [m, k]);
-    check::shape(OP, "dw_rows", dw_rows.len(), [rows.len(), k]);
-    assert!(rows.is_empty() || rows.end <= n, "{OP}: rows {rows:?} of {n}");
-    if m == 0 && beta == Beta::Zero {
-        dw_rows.fill(0.0);
-    }
-    isa.run(WeightGradient { dy, x, dw: dw_rows, m, n, k, rows, beta });
-}
-
-/// `out[j] = Σ_m dY[m][cols.start + j]` (added to `out` if `beta` is one), m ascending, with the
-/// same bits on every instruction set: the gradient of a bias. `dy` is M × N.
-///
-/// # Panics
-/// If a slice does not have its shape, or `cols` ends after `n`.
-pub fn column_sums(isa: Isa, dy: &[f32], m: usize, n: usize, cols: Range<usize>, out: &mut [f32], beta: Beta) {
-    const OP: &str = "column_sums";
-    check::shape(OP, "dy", dy.len(), [m, n]);
-    check::shape(OP, "out", out.len(), [1, cols.len()]);
-    assert!(cols.is_empty() || cols.end <= n, "{OP}: columns {cols:?} of {n}");
-    isa.run(ColumnSums { dy, m, n, first: cols.start, out, beta });
 }
 
 /// `C = finish(A · B)` with B in panels of NR columns: `a` M × K, `c` M × N.
@@ -247,161 +205,10 @@ impl<F: Finish + AtColumn> PackedBlock<F> {
         // j (a multiple of NR) at j · k, and the tile in C at i · n + j.
         unsafe {
             let a = Left { at: self.a.add(i * self.k), row: self.k, step: 1 };
-            let b = Right { at: self.panels.add(j * self.k), step: S::LANES * S::TILE_VECTORS, tail };
-            let acc = accumulate::<S, MR, NV, false>(simd, [[simd.zero(); NV]; MR], self.k, a, b);
+            let b = Right { at: self.panels.add(j * self.k), step: S::LANES * S::TILE_VECTORS };
+            let acc = accumulate::<S, MR, NV>(simd, [[simd.zero(); NV]; MR], self.k, a, b);
             let to = Target { at: self.c.add(i * self.n + j), row: self.n, tail };
             write(simd, acc, to, self.finish.at_column(j));
         }
     }
-}
-
-struct WeightGradient<'a> {
-    dy: &'a [f32],
-    x: &'a [f32],
-    dw: &'a mut [f32],
-    m: usize,
-    n: usize,
-    k: usize,
-    rows: Range<usize>,
-    beta: Beta,
-}
-
-impl Kernel for WeightGradient<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        // Loop 3: blocks of samples, of which X and dY stay in L2.
-        for pc in (0..self.m).step_by(MC) {
-            let block = WeightGradientBlock {
-                // SAFETY: pc < m, and rows.start ≤ n.
-                dy: unsafe { self.dy.as_ptr().add(pc * self.n + self.rows.start) },
-                // SAFETY: pc < m.
-                x: unsafe { self.x.as_ptr().add(pc * self.k) },
-                dw: self.dw.as_mut_ptr(),
-                samples: MC.min(self.m - pc),
-                n: self.n,
-                k: self.k,
-                finish: Accumulate(pc > 0 || self.beta == Beta::One),
-            };
-            // Loop 2: row tiles of dW, that is, columns of dY.
-            // SAFETY: dw has rows.len() rows of k, dy as many columns from rows.start on.
-            unsafe { for_each_row_tile(simd, self.rows.len(), &block) }
-        }
-    }
-}
-
-struct WeightGradientBlock {
-    dy: *const f32,
-    x: *const f32,
-    dw: *mut f32,
-    samples: usize,
-    n: usize,
-    k: usize,
-    finish: Accumulate,
-}
-
-impl<S: Simd> RowTiles<S> for WeightGradientBlock {
-    #[inline(always)]
-    unsafe fn rows<const MR: usize>(&self, simd: S, i: usize) {
-        let nr = S::LANES * S::TILE_VECTORS;
-        // Loop 1: NR columns of X.
-        let mut j = 0;
-        while j < self.k {
-            let width = nr.min(self.k - j);
-            // SAFETY: the caller vouches for rows i .. i + MR; columns j .. j + width lie in X and
-            // dW, and a vector that is not whole is masked.
-            unsafe {
-                if S::TILE_VECTORS == 2 && width == nr {
-                    self.tile::<S, MR, 2, false>(simd, i, j, S::LANES);
-                } else if S::TILE_VECTORS == 2 && width > S::LANES {
-                    self.tile::<S, MR, 2, true>(simd, i, j, width - S::LANES);
-                } else {
-                    self.tile::<S, MR, 1, true>(simd, i, j, width);
-                }
-            }
-            j += nr;
-        }
-    }
-}
-
-impl WeightGradientBlock {
-    /// # Safety
-    /// Rows `i .. i + MR` and the columns from `j` on, `tail` in the last vector, must exist.
-    #[inline(always)]
-    unsafe fn tile<S: Simd, const MR: usize, const NV: usize, const MASKED: bool>(
-        &self,
-        simd: S,
-        i: usize,
-        j: usize,
-        tail: usize,
-    ) {
-        // SAFETY: the caller vouches for the tile: column i of dY, column j of X, and the tile in
-        // dW at i · k + j.
-        unsafe {
-            let a = Left { at: self.dy.add(i), row: 1, step: self.n };
-            let b = Right { at: self.x.add(j), step: self.k, tail };
-            let acc = accumulate::<S, MR, NV, MASKED>(simd, [[simd.zero(); NV]; MR], self.samples, a, b);
-            write(simd, acc, Target { at: self.dw.add(i * self.k + j), row: self.k, tail }, self.finish);
-        }
-    }
-}
-
-struct ColumnSums<'a> {
-    dy: &'a [f32],
-    m: usize,
-    n: usize,
-    first: usize,
-    out: &'a mut [f32],
-    beta: Beta,
-}
-
-impl Kernel for ColumnSums<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let mut out = self.out;
-        let mut column = self.first;
-        while !out.is_empty() {
-            let wide = 4 * S::LANES;
-            let take = if out.len() >= wide { wide } else { S::LANES.min(out.len()) };
-            let (now, rest) = out.split_at_mut(take);
-            // SAFETY: columns column .. column + take lie in dy (M × N), as the caller asserted.
-            unsafe {
-                let dy = self.dy.as_ptr().add(column.min(self.dy.len()));
-                if take == wide {
-                    sum_columns::<S, 4>(simd, dy, self.m, self.n, now, self.beta);
-                } else {
-                    sum_columns::<S, 1>(simd, dy, self.m, self.n, now, self.beta);
-                }
-            }
-            column += take;
-            out = rest;
-        }
-    }
-}
-
-/// # Safety
-/// `out.len()` columns (at most NV vectors, only the last one partial) of `m` rows must be
-/// readable from `dy` on, rows `n` apart.
-#[inline(always)]
-unsafe fn sum_columns<S: Simd, const NV: usize>(
-    simd: S,
-    dy: *const f32,
-    m: usize,
-    n: usize,
-    out: &mut [f32],
-    beta: Beta,
-) {
-    let tail = out.len() - (NV - 1) * S::LANES;
-    let lanes = |v: usize| if v == NV - 1 { tail } else { S::LANES };
-    let mut sums = [simd.zero(); NV];
-    for i in 0..m {
-        for (v, sum) in sums.iter_mut().enumerate() {
-            // SAFETY: row i < m, and the last vector reads its `tail` lanes only.
-            *sum = simd.add(*sum, unsafe { simd.load_partial(dy.add(i * n + v * S::LANES), lanes(v)) });
-        }
-    }
-    let to = Target { at: out.as_mut_ptr(), row: 0, tail };
-    // SAFETY: the vectors cover exactly out.
-    unsafe { write(simd, [sums], to, Accumulate(beta == Beta::One)) }
 }

@@ -17,7 +17,7 @@
 //!    doubled). All of it lives in the L1 cache.
 //! 2. A row tile stops at the last column that its rows need, so that little more than the
 //!    triangle is computed, and rows go to the output by partial stores.
-//! 3. `T` and `G` are padded, columns to whole vectors and rows to [`ROWS`]: no masks inside the
+//! 3. `T` and `G` are padded, columns to whole vectors and rows to `ROWS`: no masks inside the
 //!    sums, and F = 27 is 12 + 12 + 4 rows, not 12 + 12 + 2 + 1.
 //!
 //! Paper: section 2.1.3 and 2.2; reference: `interact_features`.
@@ -292,8 +292,8 @@ impl Triangle<'_> {
         // to its length only, and only if it is not padding.
         unsafe {
             let a = Left { at: self.t.as_ptr().add(i * self.stride), row: self.stride, step: 1 };
-            let b = Right { at: self.transposed.as_ptr().add(j), step: self.width, tail: S::LANES };
-            let acc = accumulate::<S, MR, NV, false>(simd, [[simd.zero(); NV]; MR], self.shape.dim, a, b);
+            let b = Right { at: self.transposed.as_ptr().add(j), step: self.width };
+            let acc = accumulate::<S, MR, NV>(simd, [[simd.zero(); NV]; MR], self.shape.dim, a, b);
             for (row, sums) in (i..self.shape.features).zip(acc) {
                 let to = self.pairs.add(self.shape.row_start(row));
                 for (v, sum) in sums.into_iter().enumerate() {
@@ -403,8 +403,8 @@ impl Gradient<'_> {
         // only if they are not padding; the first goes to the dense gradient if there is one.
         unsafe {
             let a = Left { at: self.g.as_ptr().add(i * features), row: features, step: 1 };
-            let b = Right { at: self.t.as_ptr().add(d), step: self.stride, tail: S::LANES };
-            let acc = accumulate::<S, MR, NV, false>(simd, [[simd.zero(); NV]; MR], features, a, b);
+            let b = Right { at: self.t.as_ptr().add(d), step: self.stride };
+            let acc = accumulate::<S, MR, NV>(simd, [[simd.zero(); NV]; MR], features, a, b);
             for (row, sums) in (i..features).zip(acc) {
                 for (v, sum) in sums.into_iter().enumerate() {
                     let column = d + v * S::LANES;

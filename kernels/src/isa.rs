@@ -4,8 +4,8 @@
 //! hold one is the proof that its instructions exist here. Every kernel takes it first, so the
 //! choice is made once, by the caller, and tests can run each kernel on every set.
 //!
-//! The dispatch itself is [`Isa::run`]: a kernel is written once, generic over
-//! [`Simd`], and one `#[target_feature]` function a set instantiates
+//! The dispatch itself is `Isa::run`: a kernel is written once, generic over
+//! `Simd`, and one `#[target_feature]` function a set instantiates
 //! it. Everything between that function and the lane operations must be `#[inline(always)]`:
 //! a function that stays out of line is compiled without the set's features, and each of its
 //! lane operations then becomes a call.

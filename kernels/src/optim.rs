@@ -13,8 +13,8 @@
 //! and state handed in start at row `base_row`, so that threads can own disjoint ranges of rows.
 //! Rows without a gradient are not touched, not even by Adam's decay (lazy Adam).
 //!
-//! How the fast loops differ from those lines: a rule is written once, on vectors ([`Rule`]), and
-//! both loops run it; rows are prefetched [`AHEAD`] updates ahead, as a row of a big table is a cache
+//! How the fast loops differ from those lines: a rule is written once, on vectors (`Rule`), and
+//! both loops run it; rows are prefetched `AHEAD` updates ahead, as a row of a big table is a cache
 //! miss. No product is fused into a sum, and the row-wise mean has a fixed tree: all instruction sets
 //! give the same bits.
 //!

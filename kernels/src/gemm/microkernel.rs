@@ -12,8 +12,8 @@
 //! 2. `a` is read in place, one scalar at a time: a broadcast costs the load that an unpacked
 //!    scalar needs anyway, so there is nothing to pack. The two strides make `X`, `dY` and `dYᵀ`
 //!    all fit.
-//! 3. Rows that are left over take smaller tiles, columns that are left over take a masked last
-//!    vector: no padding of inputs or outputs, no second copy of the loop.
+//! 3. Rows that are left over take smaller tiles; columns that are left over are padding in `b`, and
+//!    a masked last vector in the output.
 //! 4. Each output element is one chain of multiply-adds over `p` from 0 up, whatever the tile
 //!    sizes: how rows or columns are cut into tiles (and shared between threads) changes no bit.
 
@@ -27,13 +27,11 @@ pub(crate) struct Left {
     pub step: usize,
 }
 
-/// The right operand: the vectors of step `p` start at `at + p · step`. If `MASKED` tiles read
-/// it, only `tail` lanes of the last vector are touched.
+/// The right operand: the vectors of step `p` start at `at + p · step`, and are whole.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Right {
     pub at: *const f32,
     pub step: usize,
-    pub tail: usize,
 }
 
 /// `Σ_p a(i, p) · b(p)` for `MR` rows and `NV` vectors, on top of `acc`.
@@ -41,7 +39,7 @@ pub(crate) struct Right {
 /// # Safety
 /// All the elements of `a` and `b` for `i < MR` and `p < k` must be readable.
 #[inline(always)]
-pub(crate) unsafe fn accumulate<S: Simd, const MR: usize, const NV: usize, const MASKED: bool>(
+pub(crate) unsafe fn accumulate<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
     mut acc: [[S::V; NV]; MR],
     k: usize,
@@ -49,13 +47,11 @@ pub(crate) unsafe fn accumulate<S: Simd, const MR: usize, const NV: usize, const
     b: Right,
 ) -> [[S::V; NV]; MR] {
     for p in 0..k {
-        // SAFETY: p < k, i < MR and v < NV; the caller vouches for these elements. A masked last
-        // vector reads `tail` lanes only.
+        // SAFETY: p < k, i < MR and v < NV; the caller vouches for these elements.
         unsafe {
             let mut right = [simd.zero(); NV];
             for (v, right) in right.iter_mut().enumerate() {
-                let from = b.at.add(p * b.step + v * S::LANES);
-                *right = if MASKED && v == NV - 1 { simd.load_partial(from, b.tail) } else { simd.load(from) };
+                *right = simd.load(b.at.add(p * b.step + v * S::LANES));
             }
             for (i, row) in acc.iter_mut().enumerate() {
                 let left = simd.splat(*a.at.add(i * a.row + p * a.step));
@@ -158,8 +154,8 @@ pub(crate) trait RowTiles<S: Simd> {
     unsafe fn rows<const MR: usize>(&self, simd: S, i: usize);
 }
 
-/// Cuts rows `0..m` into tiles, the largest that the registers hold first. The branches that a
-/// set never takes are gone at compile time.
+/// Cuts rows `0..m` into tiles, the largest that the registers hold first (but 16 = 8 + 8, which
+/// is quicker than 14 + 2). The branches that a set never takes are gone at compile time.
 ///
 /// # Safety
 /// Rows `0..m` of `work` must exist.
@@ -170,10 +166,10 @@ pub(crate) unsafe fn for_each_row_tile<S: Simd>(simd: S, m: usize, work: &impl R
         let left = m - i;
         // SAFETY: each arm takes no more rows than are left.
         i += unsafe {
-            if S::TILE_ROWS >= 12 && left >= 12 {
-                work.rows::<12>(simd, i);
-                12
-            } else if S::TILE_ROWS >= 12 && left >= 8 {
+            if S::TILE_ROWS == 14 && left >= 14 && left != 16 {
+                work.rows::<14>(simd, i);
+                14
+            } else if S::TILE_ROWS == 14 && left >= 8 {
                 work.rows::<8>(simd, i);
                 8
             } else if S::TILE_ROWS == 6 && left >= 6 {
