@@ -72,6 +72,18 @@ pub(crate) struct Target {
     pub tail: usize,
 }
 
+impl Target {
+    /// Asks for a tile's memory, for the sums to find it there when they are done.
+    #[inline(always)]
+    pub(crate) fn prefetch<S: Simd>(self, simd: S, rows: usize, vectors: usize) {
+        for i in 0..rows {
+            for column in (0..vectors * S::LANES).step_by(16) {
+                simd.prefetch(self.at.wrapping_add(i * self.row + column));
+            }
+        }
+    }
+}
+
 /// Writes a tile, each vector passed through `finish` first with its place in memory, row and
 /// vector number and lane count.
 ///
@@ -154,8 +166,20 @@ pub(crate) trait RowTiles<S: Simd> {
     unsafe fn rows<const MR: usize>(&self, simd: S, i: usize);
 }
 
-/// Cuts rows `0..m` into tiles, the largest that the registers hold first (but 16 = 8 + 8, which
-/// is quicker than 14 + 2). The branches that a set never takes are gone at compile time.
+/// Rows of the next tile when `left` are left: the most that the registers hold (but 16 = 8 + 8,
+/// which is quicker than 14 + 2).
+#[inline(always)]
+pub(crate) fn tile_rows<S: Simd>(left: usize) -> usize {
+    let sizes: &[usize] = match S::TILE_ROWS {
+        14 if left == 16 => &[8],
+        14 => &[14, 8, 4, 2, 1],
+        6 => &[6, 4, 2, 1],
+        _ => &[4, 2, 1],
+    };
+    sizes.iter().copied().find(|&rows| rows <= left).unwrap_or(left)
+}
+
+/// Cuts rows `0..m` into tiles of [`tile_rows`].
 ///
 /// # Safety
 /// Rows `0..m` of `work` must exist.
@@ -163,28 +187,19 @@ pub(crate) trait RowTiles<S: Simd> {
 pub(crate) unsafe fn for_each_row_tile<S: Simd>(simd: S, m: usize, work: &impl RowTiles<S>) {
     let mut i = 0;
     while i < m {
-        let left = m - i;
-        // SAFETY: each arm takes no more rows than are left.
-        i += unsafe {
-            if S::TILE_ROWS == 14 && left >= 14 && left != 16 {
-                work.rows::<14>(simd, i);
-                14
-            } else if S::TILE_ROWS == 14 && left >= 8 {
-                work.rows::<8>(simd, i);
-                8
-            } else if S::TILE_ROWS == 6 && left >= 6 {
-                work.rows::<6>(simd, i);
-                6
-            } else if left >= 4 {
-                work.rows::<4>(simd, i);
-                4
-            } else if left >= 2 {
-                work.rows::<2>(simd, i);
-                2
-            } else {
-                work.rows::<1>(simd, i);
-                1
+        let rows = tile_rows::<S>(m - i);
+        // SAFETY: tile_rows takes no more rows than are left. The arms that a set never takes are
+        // gone at compile time.
+        unsafe {
+            match rows {
+                14 if S::TILE_ROWS == 14 => work.rows::<14>(simd, i),
+                8 if S::TILE_ROWS == 14 => work.rows::<8>(simd, i),
+                6 if S::TILE_ROWS == 6 => work.rows::<6>(simd, i),
+                4 => work.rows::<4>(simd, i),
+                2 => work.rows::<2>(simd, i),
+                _ => work.rows::<1>(simd, i),
             }
-        };
+        }
+        i += rows;
     }
 }

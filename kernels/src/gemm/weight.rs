@@ -25,8 +25,14 @@ use std::ops::Range;
 /// Samples that are summed in registers before they are added to `dW`.
 const MC: usize = 256;
 
-/// Rows of `dW` (columns of `dY`) that share a packed panel of `X`: 8 tiles of 14.
-const GROUP: usize = 112;
+/// Rows of `dW` (columns of `dY`) that share a packed panel of `X`. Layers have powers of two.
+const GROUP: usize = 128;
+
+/// What a whole vector may write beyond the last packed row.
+const SLACK: usize = 16;
+
+/// Rows of `dY` between a prefetch and its use.
+const ROWS_AHEAD: usize = 16;
 
 /// The widest panel of any instruction set.
 const MAX_NR: usize = 32;
@@ -93,7 +99,7 @@ impl Kernel for WeightGradient<'_> {
     fn run<S: Simd>(self, simd: S) {
         let nr = S::LANES * S::TILE_VECTORS;
         assert!(nr <= MAX_NR);
-        let mut left = Room([MaybeUninit::uninit(); MC * GROUP]);
+        let mut left = Room([MaybeUninit::uninit(); MC * GROUP + SLACK]);
         let mut right = Room([MaybeUninit::uninit(); MC * MAX_NR]);
         let (left, right) = (left.0.as_mut_ptr().cast::<f32>(), right.0.as_mut_ptr().cast::<f32>());
         // Loop 4: blocks of samples.
@@ -105,7 +111,7 @@ impl Kernel for WeightGradient<'_> {
                 let dy = self.dy[pc * self.n + self.rows.start + ic..].as_ptr();
                 let pack = PackLeft { dy, n: self.n, samples, to: left };
                 // SAFETY: dY has samples rows from pc on and rows columns from rows.start + ic on;
-                // left has room for MC × GROUP.
+                // left has room for MC × GROUP values and the slack.
                 unsafe { for_each_row_tile(simd, rows, &pack) }
                 // Loop 2: panels of X.
                 for j in (0..self.k).step_by(nr) {
@@ -133,7 +139,8 @@ impl Kernel for WeightGradient<'_> {
 }
 
 /// Copies columns of `dY`, tile by tile: the tile that starts at column `i` lies at
-/// `to + i · samples`, sample after sample.
+/// `to + i · samples`, sample after sample. Whole vectors are stored, each over the end of the one
+/// before, so that the room must go on for [`SLACK`] values.
 struct PackLeft {
     dy: *const f32,
     n: usize,
@@ -144,14 +151,13 @@ struct PackLeft {
 impl<S: Simd> RowTiles<S> for PackLeft {
     #[inline(always)]
     unsafe fn rows<const MR: usize>(&self, simd: S, i: usize) {
+        debug_assert!(MR <= S::LANES && S::LANES <= SLACK);
         for p in 0..self.samples {
             // SAFETY: the caller vouches for columns i .. i + MR of `samples` rows, and for the room.
             unsafe {
-                let (from, to) = (self.dy.add(p * self.n + i), self.to.add(i * self.samples + p * MR));
-                for at in (0..MR).step_by(S::LANES) {
-                    let lanes = S::LANES.min(MR - at);
-                    simd.store_partial(to.add(at), simd.load_partial(from.add(at), lanes), lanes);
-                }
+                let row = self.dy.add(p * self.n + i);
+                simd.prefetch(row.wrapping_add(ROWS_AHEAD * self.n));
+                simd.store(self.to.add(i * self.samples + p * MR), simd.load_partial(row, MR));
             }
         }
     }
@@ -210,8 +216,10 @@ impl WeightTiles {
         unsafe {
             let a = Left { at: self.left.add(i * self.samples), row: 1, step: MR };
             let b = Right { at: self.right, step: S::LANES * S::TILE_VECTORS };
+            let to = Target { at: self.dw.add(i * self.k), row: self.k, tail };
+            to.prefetch(simd, MR, NV);
             let acc = accumulate::<S, MR, NV>(simd, [[simd.zero(); NV]; MR], self.samples, a, b);
-            write(simd, acc, Target { at: self.dw.add(i * self.k), row: self.k, tail }, self.finish);
+            write(simd, acc, to, self.finish);
         }
     }
 }
