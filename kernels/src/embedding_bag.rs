@@ -244,11 +244,15 @@ unsafe fn forward<S: Simd, const NV: usize, const WHOLE: bool>(simd: S, f: Forwa
     let indices = &f.bags.indices[..f.bags.lookups().end];
     for (b, bounds) in f.bags.offsets.windows(2).enumerate() {
         let bag = bounds[0] as usize..bounds[1] as usize;
-        prefetch_rows(simd, f.table, f.dim, indices, bag.start + AHEAD..bag.end + AHEAD);
         for column in (0..f.dim).step_by(NV * S::LANES) {
             let columns = Columns::<NV, WHOLE> { first: column, dim: f.dim };
             let mut sums = [simd.zero(); NV];
             for i in bag.clone() {
+                if column == 0
+                    && let Some(&next) = indices.get(i + AHEAD)
+                {
+                    prefetch_row(simd, f.table, next as usize, f.dim, f.dim);
+                }
                 // SAFETY: i lies in the bag, and its index is below the number of rows.
                 unsafe {
                     let row = f.table.as_ptr().add(*indices.get_unchecked(i) as usize * f.dim);
@@ -258,22 +262,22 @@ unsafe fn forward<S: Simd, const NV: usize, const WHOLE: bool>(simd: S, f: Forwa
             }
             if f.pooling == Pooling::Mean && !bag.is_empty() {
                 let count = simd.splat(bag.len() as f32);
-                sums = sums.map(|sum| simd.div(sum, count));
+                for sum in &mut sums {
+                    *sum = simd.div(*sum, count);
+                }
             }
             // SAFETY: out holds row b.
-            unsafe { columns.store(simd, sums, f.out.as_mut_ptr().add(b * f.out_stride)) }
+            unsafe { columns.store(simd, &sums, f.out.as_mut_ptr().add(b * f.out_stride)) }
         }
     }
 }
 
-/// Asks for the rows of the lookups `range`, as far as they exist.
+/// Asks for row `row` of a matrix whose rows are `stride` apart.
 #[inline(always)]
-fn prefetch_rows<S: Simd>(simd: S, table: &[f32], dim: usize, indices: &[u32], range: Range<usize>) {
-    for &index in indices.get(range.start..range.end.min(indices.len())).unwrap_or(&[]) {
-        let row = table.as_ptr().wrapping_add(index as usize * dim);
-        for line in (0..dim).step_by(16) {
-            simd.prefetch(row.wrapping_add(line));
-        }
+fn prefetch_row<S: Simd>(simd: S, matrix: &[f32], row: usize, stride: usize, dim: usize) {
+    let row = matrix.as_ptr().wrapping_add(row * stride);
+    for line in (0..dim).step_by(16) {
+        simd.prefetch(row.wrapping_add(line));
     }
 }
 
@@ -307,8 +311,8 @@ impl<const NV: usize, const WHOLE: bool> Columns<NV, WHOLE> {
     /// # Safety
     /// `dim` floats must be writable at `row`.
     #[inline(always)]
-    unsafe fn store<S: Simd>(self, simd: S, sums: [S::V; NV], row: *mut f32) {
-        for (v, sum) in sums.into_iter().enumerate() {
+    unsafe fn store<S: Simd>(self, simd: S, sums: &[S::V; NV], row: *mut f32) {
+        for (v, &sum) in sums.iter().enumerate() {
             let at = row.wrapping_add(self.first + v * S::LANES);
             // SAFETY: a whole vector lies below dim, a partial one is cut off there.
             unsafe { if WHOLE { simd.store(at, sum) } else { simd.store_partial(at, sum, self.lanes::<S>(v)) } }
@@ -360,17 +364,17 @@ unsafe fn backward<S: Simd, const NV: usize, const WHOLE: bool>(simd: S, f: Back
     let (lookups, bags) = (f.segments.lookups(), f.segments.bags());
     for (r, s) in f.range.clone().enumerate() {
         let segment = f.segments.starts()[s] as usize..f.segments.starts()[s + 1] as usize;
-        for &bag in &bags[(segment.start + AHEAD).min(bags.len())..(segment.end + AHEAD).min(bags.len())] {
-            let row = f.grad_out.as_ptr().wrapping_add(bag as usize * f.grad_stride);
-            for line in (0..f.dim).step_by(16) {
-                simd.prefetch(row.wrapping_add(line));
-            }
-        }
         for column in (0..f.dim).step_by(NV * S::LANES) {
             let columns = Columns::<NV, WHOLE> { first: column, dim: f.dim };
             let mut sums = [simd.zero(); NV];
-            for (&lookup, &bag) in lookups[segment.clone()].iter().zip(&bags[segment.clone()]) {
-                let coefficient = simd.splat(f.coefficient(lookup, bag));
+            for at in segment.clone() {
+                if column == 0
+                    && let Some(&next) = bags.get(at + AHEAD)
+                {
+                    prefetch_row(simd, f.grad_out, next as usize, f.grad_stride, f.dim);
+                }
+                let bag = bags[at];
+                let coefficient = simd.splat(f.coefficient(lookups[at], bag));
                 // SAFETY: the bag lies in the bags that the segments were made from, for each of
                 // which grad_out holds a row.
                 unsafe {
@@ -379,7 +383,7 @@ unsafe fn backward<S: Simd, const NV: usize, const WHOLE: bool>(simd: S, f: Back
                 }
             }
             // SAFETY: values holds a row a segment of the range.
-            unsafe { columns.store(simd, sums, f.values.as_mut_ptr().add(r * f.dim)) }
+            unsafe { columns.store(simd, &sums, f.values.as_mut_ptr().add(r * f.dim)) }
         }
     }
 }
@@ -402,9 +406,11 @@ impl Kernel for WeightBackward<'_> {
         let indices = &self.bags.indices[..self.bags.lookups().end];
         for (b, bounds) in self.bags.offsets.windows(2).enumerate() {
             let bag = bounds[0] as usize..bounds[1] as usize;
-            prefetch_rows(simd, self.table, self.dim, indices, bag.start + AHEAD..bag.end + AHEAD);
             let grad = &self.grad_out[b * self.grad_stride..][..self.dim];
             for i in bag {
+                if let Some(&next) = indices.get(i + AHEAD) {
+                    prefetch_row(simd, self.table, next as usize, self.dim, self.dim);
+                }
                 let dot = dot16(simd, grad, &self.table[indices[i] as usize * self.dim..][..self.dim]);
                 self.out[i - first] = match self.pooling {
                     Pooling::Sum => dot,

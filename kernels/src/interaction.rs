@@ -17,8 +17,10 @@
 //!    doubled). All of it lives in the L1 cache.
 //! 2. A row tile stops at the last column that its rows need, so that little more than the
 //!    triangle is computed, and rows go to the output by partial stores.
-//! 3. `T` and `G` are padded, columns to whole vectors and rows to `ROWS`: no masks inside the
-//!    sums, and F = 27 is 12 + 12 + 4 rows, not 12 + 12 + 2 + 1.
+//! 3. `T`, `Tᵀ` and `G` are padded to whole vectors, and rows are rounded up to `ROWS`: no masks
+//!    inside the sums, and F = 27 is 14 + 14 rows, not 14 + 8 + 4 + 1.
+//! 4. The broadcast operand is read from `Tᵀ` and (as it is symmetric) from `G` by columns, so that a
+//!    tile's rows are neighbours in memory and need one address.
 //!
 //! Paper: section 2.1.3 and 2.2; reference: `interact_features`.
 
@@ -183,7 +185,7 @@ impl Shape {
     }
 }
 
-/// One sample's `T`, padded with zeros: `padded_rows` rows, `stride` apart.
+/// One sample's `T`, F rows, `stride` apart; what lies between them stays 0.
 #[inline(always)]
 fn gather(shape: Shape, dense: &[f32], pooled: &[f32], b: usize, t: &mut [f32], stride: usize) {
     let Shape { dim, features, lead, .. } = shape;
@@ -191,6 +193,10 @@ fn gather(shape: Shape, dense: &[f32], pooled: &[f32], b: usize, t: &mut [f32], 
     let (to_dense, to_pooled) = t.split_at_mut(lead * stride);
     if lead == 1 {
         to_dense[..dim].copy_from_slice(&dense[b * dim..][..dim]);
+    }
+    if stride == dim {
+        to_pooled[..pooled.len()].copy_from_slice(pooled);
+        return;
     }
     for (to, from) in to_pooled.chunks_exact_mut(stride).zip(pooled.chunks_exact(dim)) {
         to[..dim].copy_from_slice(from);
@@ -213,7 +219,7 @@ impl Kernel for Dot<'_> {
         let shape = self.shape;
         let stride = shape.dim.next_multiple_of(S::LANES);
         let width = shape.features.next_multiple_of(S::LANES);
-        let (t, transposed) = rooms(self.scratch, shape.padded_rows() * stride, shape.dim * width);
+        let [t, transposed, _] = rooms(self.scratch, [shape.features * stride, shape.dim * width, 0]);
         let out_dim = shape.out_dim();
         for b in 0..self.batch {
             gather(shape, self.dense, self.pooled, b, t, stride);
@@ -221,43 +227,52 @@ impl Kernel for Dot<'_> {
             let out = &mut self.out[b * out_dim..][..out_dim];
             let (copied, pairs) = out.split_at_mut(shape.lead * shape.dim);
             copied.copy_from_slice(&t[..copied.len()]);
-            let tiles = Triangle { shape, t, stride, transposed, width, pairs: pairs.as_mut_ptr() };
-            // SAFETY: t has padded_rows rows, transposed all columns that they need, and pairs the
-            // whole triangle.
+            let tiles = Triangle { shape, transposed, width, pairs: pairs.as_mut_ptr() };
+            // SAFETY: transposed has at least padded_rows columns, and pairs the whole triangle.
             unsafe { for_each_row_tile(simd, shape.padded_rows(), &tiles) }
         }
     }
 }
 
-/// Two zeroed pieces of `scratch`.
-fn rooms(scratch: &mut Vec<f32>, first: usize, second: usize) -> (&mut [f32], &mut [f32]) {
+/// Three zeroed pieces of `scratch`.
+fn rooms(scratch: &mut Vec<f32>, [first, second, third]: [usize; 3]) -> [&mut [f32]; 3] {
     scratch.clear();
-    scratch.resize(first + second, 0.0);
-    scratch.split_at_mut(first)
+    scratch.resize(first + second + third, 0.0);
+    let (first, rest) = scratch.split_at_mut(first);
+    let (second, third) = rest.split_at_mut(second);
+    [first, second, third]
 }
 
 /// `Tᵀ`, D rows of `width`.
 #[inline(always)]
 fn transpose<S: Simd>(simd: S, shape: Shape, t: &[f32], stride: usize, to: &mut [f32], width: usize) {
-    assert!(t.len() >= shape.features * stride && to.len() >= shape.dim * width);
     for i in (0..shape.features).step_by(S::LANES) {
         for d in (0..shape.dim).step_by(S::LANES) {
-            let (rows, cols) = (S::LANES.min(shape.features - i), S::LANES.min(shape.dim - d));
-            // SAFETY: rows i .. i + rows and columns d .. d + cols lie in t, and vectors i of rows
-            // d .. d + cols in to, as asserted.
-            unsafe {
-                let from = t.as_ptr().add(i * stride + d);
-                simd.transpose(from, stride, rows, cols, to.as_mut_ptr().add(d * width + i), width);
-            }
+            let block = [S::LANES.min(shape.features - i), S::LANES.min(shape.dim - d)];
+            transpose_block(simd, &t[i * stride + d..], stride, block, &mut to[d * width + i..], width);
         }
     }
+}
+
+/// The transpose of a block of at most LANES × LANES, in whole vectors.
+#[inline(always)]
+fn transpose_block<S: Simd>(
+    simd: S,
+    from: &[f32],
+    from_stride: usize,
+    [rows, cols]: [usize; 2],
+    to: &mut [f32],
+    to_stride: usize,
+) {
+    assert!(rows <= S::LANES && cols <= S::LANES && rows > 0 && cols > 0);
+    assert!(from.len() >= (rows - 1) * from_stride + cols && to.len() >= (cols - 1) * to_stride + S::LANES);
+    // SAFETY: both blocks lie in their slices, as asserted.
+    unsafe { simd.transpose(from.as_ptr(), from_stride, rows, cols, to.as_mut_ptr(), to_stride) }
 }
 
 /// The lower triangle of `T · Tᵀ` of one sample.
 struct Triangle<'a> {
     shape: Shape,
-    t: &'a [f32],
-    stride: usize,
     transposed: &'a [f32],
     width: usize,
     pairs: *mut f32,
@@ -270,7 +285,7 @@ impl<S: Simd> RowTiles<S> for Triangle<'_> {
         let columns = self.shape.row_len(last);
         let nr = S::LANES * S::TILE_VECTORS;
         for j in (0..columns).step_by(nr) {
-            // SAFETY: rows i .. i + MR of T exist, as the caller vouches, and the vectors from
+            // SAFETY: columns i .. i + MR of Tᵀ exist, as the caller vouches, and the vectors from
             // column j on, as Tᵀ is padded to whole vectors.
             unsafe {
                 if S::TILE_VECTORS == 2 && columns - j > S::LANES {
@@ -285,13 +300,13 @@ impl<S: Simd> RowTiles<S> for Triangle<'_> {
 
 impl Triangle<'_> {
     /// # Safety
-    /// Rows `i .. i + MR` of T and NV vectors of Tᵀ from column `j` on must exist.
+    /// Columns `i .. i + MR` of Tᵀ and NV vectors of it from column `j` on must exist.
     #[inline(always)]
     unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(&self, simd: S, i: usize, j: usize) {
         // SAFETY: the caller vouches for the rows and columns. A row of the triangle is written up
         // to its length only, and only if it is not padding.
         unsafe {
-            let a = Left { at: self.t.as_ptr().add(i * self.stride), row: self.stride, step: 1 };
+            let a = Left { at: self.transposed.as_ptr().add(i), row: 1, step: self.width };
             let b = Right { at: self.transposed.as_ptr().add(j), step: self.width };
             let acc = accumulate::<S, MR, NV>(simd, [[simd.zero(); NV]; MR], self.shape.dim, a, b);
             for (row, sums) in (i..self.shape.features).zip(acc) {
@@ -323,42 +338,61 @@ impl Kernel for DotBackward<'_> {
     fn run<S: Simd>(self, simd: S) {
         let shape = self.shape;
         let stride = shape.dim.next_multiple_of(S::LANES);
-        let width = shape.features;
-        let (t, g) = rooms(self.scratch, shape.padded_rows() * stride, shape.padded_rows() * width);
+        let width = shape.features.next_multiple_of(S::LANES);
+        let square = shape.features * width;
+        let [t, lower, g] = rooms(self.scratch, [shape.features * stride, square, square]);
         let (out_dim, tables) = (shape.out_dim(), shape.features - shape.lead);
         for b in 0..self.batch {
             let grad_out = &self.grad_out[b * out_dim..][..out_dim];
             let (copied, pairs) = grad_out.split_at(shape.lead * shape.dim);
             gather(shape, self.dense, self.pooled, b, t, stride);
-            symmetric(shape, pairs, g);
+            symmetric(simd, shape, pairs, lower, g, width);
             let tiles = Gradient {
                 shape,
                 g,
+                width,
                 t,
                 stride,
                 copied,
                 dense: self.grad_dense[b * copied.len()..][..copied.len()].as_mut_ptr(),
                 pooled: self.grad_pooled[b * tables * shape.dim..][..tables * shape.dim].as_mut_ptr(),
             };
-            // SAFETY: g has padded_rows rows of F, t has F rows, and the gradients F rows of D.
+            // SAFETY: g has F rows of at least padded_rows, t has F rows, and the gradients F rows of D.
             unsafe { for_each_row_tile(simd, shape.padded_rows(), &tiles) }
         }
     }
 }
 
-/// The gradients of the pairs as a symmetric F × F matrix. The diagonal is doubled, as `t_i·t_i`
-/// is a square; without `itself` it stays 0.
+/// The gradients of the pairs as a symmetric F × F matrix, rows `width` apart: `G = L + Lᵀ`, where
+/// `L` (`lower`) is the triangle. That doubles the diagonal, as it should be: `t_i·t_i` is a square.
 #[inline(always)]
-fn symmetric(shape: Shape, pairs: &[f32], g: &mut [f32]) {
+fn symmetric<S: Simd>(simd: S, shape: Shape, pairs: &[f32], lower: &mut [f32], g: &mut [f32], width: usize) {
     let f = shape.features;
     for i in 0..f {
         let row = &pairs[shape.row_start(i)..][..shape.row_len(i)];
-        g[i * f..][..i].copy_from_slice(&row[..i]);
-        for (j, &value) in row[..i].iter().enumerate() {
-            g[j * f + i] = value;
+        for (v, to) in lower[i * width..][..width].chunks_exact_mut(S::LANES).enumerate() {
+            let lanes = row.len().saturating_sub(v * S::LANES).min(S::LANES);
+            // SAFETY: the lanes end where row ends, and to is a whole vector.
+            unsafe { simd.store(to.as_mut_ptr(), simd.load_partial(row.as_ptr().wrapping_add(v * S::LANES), lanes)) }
         }
-        if shape.diagonal == 1 {
-            g[i * f + i] = 2.0 * row[i];
+    }
+    for i in (0..f).step_by(S::LANES) {
+        for j in (0..=i).step_by(S::LANES) {
+            let block = [S::LANES.min(f - i), S::LANES.min(f - j)];
+            transpose_block(simd, &lower[i * width + j..], width, block, &mut g[j * width + i..], width);
+        }
+    }
+    // To the left of the diagonal's block, g still holds the sum of the sample before.
+    for i in 0..f {
+        let left = i - i % S::LANES;
+        let (row, lower) = (&mut g[i * width..][..width], &lower[i * width..][..width]);
+        for (v, (to, low)) in row.chunks_exact_mut(S::LANES).zip(lower.chunks_exact(S::LANES)).enumerate() {
+            // SAFETY: to and low are whole vectors.
+            unsafe {
+                let low = simd.load(low.as_ptr());
+                let sum = if v * S::LANES < left { low } else { simd.add(simd.load(to.as_ptr()), low) };
+                simd.store(to.as_mut_ptr(), sum);
+            }
         }
     }
 }
@@ -366,7 +400,9 @@ fn symmetric(shape: Shape, pairs: &[f32], g: &mut [f32]) {
 /// `G · T` of one sample.
 struct Gradient<'a> {
     shape: Shape,
+    /// Symmetric, so that its columns can be read as rows: neighbours in memory.
     g: &'a [f32],
+    width: usize,
     t: &'a [f32],
     stride: usize,
     /// The gradient of the copied dense vector.
@@ -380,7 +416,7 @@ impl<S: Simd> RowTiles<S> for Gradient<'_> {
     unsafe fn rows<const MR: usize>(&self, simd: S, i: usize) {
         let nr = S::LANES * S::TILE_VECTORS;
         for d in (0..self.shape.dim).step_by(nr) {
-            // SAFETY: rows i .. i + MR of G exist, as the caller vouches, and the vectors from
+            // SAFETY: columns i .. i + MR of G exist, as the caller vouches, and the vectors from
             // column d on, as T is padded to whole vectors.
             unsafe {
                 if S::TILE_VECTORS == 2 && self.shape.dim - d > S::LANES {
@@ -395,14 +431,14 @@ impl<S: Simd> RowTiles<S> for Gradient<'_> {
 
 impl Gradient<'_> {
     /// # Safety
-    /// Rows `i .. i + MR` of G and NV vectors of T from column `d` on must exist.
+    /// Columns `i .. i + MR` of G and NV vectors of T from column `d` on must exist.
     #[inline(always)]
     unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(&self, simd: S, i: usize, d: usize) {
         let Shape { dim, features, lead, .. } = self.shape;
         // SAFETY: the caller vouches for the rows and columns. Rows are written up to D only, and
         // only if they are not padding; the first goes to the dense gradient if there is one.
         unsafe {
-            let a = Left { at: self.g.as_ptr().add(i * features), row: features, step: 1 };
+            let a = Left { at: self.g.as_ptr().add(i), row: 1, step: self.width };
             let b = Right { at: self.t.as_ptr().add(d), step: self.stride };
             let acc = accumulate::<S, MR, NV>(simd, [[simd.zero(); NV]; MR], features, a, b);
             for (row, sums) in (i..features).zip(acc) {

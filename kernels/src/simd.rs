@@ -97,7 +97,12 @@ pub(crate) fn dot16<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
         let lanes = S::LANES.min(n - i);
         // SAFETY: i + lanes ≤ n, the length of the shorter slice.
         let product = unsafe {
-            simd.mul(simd.load_partial(a.as_ptr().add(i), lanes), simd.load_partial(b.as_ptr().add(i), lanes))
+            let (a, b) = (a.as_ptr().add(i), b.as_ptr().add(i));
+            if lanes == S::LANES {
+                simd.mul(simd.load(a), simd.load(b))
+            } else {
+                simd.mul(simd.load_partial(a, lanes), simd.load_partial(b, lanes))
+            }
         };
         let half = i / S::LANES % (16 / S::LANES);
         sums[half] = simd.add(sums[half], product);

@@ -65,10 +65,13 @@ pub fn coalesce(bags: Bags, segments: &mut RowSegments) {
     segments.num_bags = bags.num_bags();
     segments.first_lookup = range.start;
     segments.pairs.clear();
-    segments.pairs.extend(range.clone().map(|i| u64::from(bags.indices[i]) << 32 | i as u64));
-    segments.bag_of.clear();
+    let keys = bags.indices[range.clone()].iter().zip(range.clone());
+    segments.pairs.extend(keys.map(|(&row, lookup)| u64::from(row) << 32 | lookup as u64));
+    segments.bag_of.resize(range.len(), 0);
     for (b, bounds) in bags.offsets.windows(2).enumerate() {
-        segments.bag_of.extend((bounds[0]..bounds[1]).map(|_| b as u32));
+        for bag_of in &mut segments.bag_of[bounds[0] as usize - range.start..bounds[1] as usize - range.start] {
+            *bag_of = b as u32;
+        }
     }
     sort_by_row(&mut segments.pairs, &mut segments.sorted);
     segments.split(range.start);
@@ -77,20 +80,29 @@ pub fn coalesce(bags: Bags, segments: &mut RowSegments) {
 impl RowSegments {
     /// Cuts the sorted pairs into segments.
     fn split(&mut self, first_lookup: usize) {
+        let n = self.pairs.len();
         for list in [&mut self.rows, &mut self.starts, &mut self.lookups, &mut self.bags] {
-            list.clear();
-            list.reserve(self.pairs.len() + 1);
+            list.resize(n + 1, 0);
         }
-        for (at, pair) in self.pairs.iter().enumerate() {
-            let (row, lookup) = ((pair >> 32) as u32, *pair as u32);
-            if self.rows.last() != Some(&row) {
-                self.rows.push(row);
-                self.starts.push(at as u32);
+        let mut segments = 0;
+        let mut last = None;
+        for (at, ((&pair, to_lookup), to_bag)) in
+            self.pairs.iter().zip(&mut self.lookups).zip(&mut self.bags).enumerate()
+        {
+            let (row, lookup) = ((pair >> 32) as u32, pair as u32);
+            if last != Some(row) {
+                (self.rows[segments], self.starts[segments]) = (row, at as u32);
+                segments += 1;
+                last = Some(row);
             }
-            self.lookups.push(lookup);
-            self.bags.push(self.bag_of[lookup as usize - first_lookup]);
+            *to_lookup = lookup;
+            *to_bag = self.bag_of[lookup as usize - first_lookup];
         }
-        self.starts.push(self.pairs.len() as u32);
+        self.starts[segments] = n as u32;
+        self.rows.truncate(segments);
+        self.starts.truncate(segments + 1);
+        self.lookups.truncate(n);
+        self.bags.truncate(n);
     }
 }
 
@@ -98,8 +110,8 @@ impl RowSegments {
 fn sort_by_row(pairs: &mut Vec<u64>, sorted: &mut Vec<u64>) {
     let max = pairs.iter().max().map_or(0, |pair| (pair >> 32) as u32);
     let bits = u32::BITS - max.leading_zeros();
-    // Counting costs a pass over 2^digit counters: small batches sort faster by small digits.
-    let widest = if pairs.len() < 1 << 14 { 8 } else { MAX_DIGIT };
+    // A pass also goes over its 2^digit counters: small batches sort faster by small digits.
+    let widest = if pairs.len() < 1 << 10 { 8 } else { MAX_DIGIT };
     let passes = bits.div_ceil(widest).max(1);
     let digit = bits.div_ceil(passes);
     sorted.clear();
