@@ -34,8 +34,7 @@ use crate::isa::{Isa, Kernel};
 use crate::simd::{Simd, dot16};
 use std::ops::Range;
 
-/// Lookups between a prefetch and its use: enough to cover a DRAM access at a row a few
-/// nanoseconds. Measured: 32 and 64 are within noise of each other, 8 is a third slower.
+/// Lookups between a prefetch and its use: at a few nanoseconds a row, enough to cover a DRAM access.
 const AHEAD: usize = 32;
 
 /// Bags of row numbers, or a range of the bags of a batch.
@@ -242,6 +241,9 @@ impl Kernel for Forward<'_> {
 #[inline(always)]
 unsafe fn forward<S: Simd, const NV: usize, const WHOLE: bool>(simd: S, f: Forward) {
     let indices = &f.bags.indices[..f.bags.lookups().end];
+    for &index in indices[f.bags.lookups().start..].iter().take(AHEAD) {
+        prefetch_row(simd, f.table, index as usize, f.dim, f.dim);
+    }
     for (b, bounds) in f.bags.offsets.windows(2).enumerate() {
         let bag = bounds[0] as usize..bounds[1] as usize;
         for column in (0..f.dim).step_by(NV * S::LANES) {

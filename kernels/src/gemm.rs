@@ -12,14 +12,14 @@
 //! 1. All three are one register tile (`microkernel`): MR rows by NR contiguous columns of the
 //!    output, which needs one operand as NR contiguous values for each step of the sum. `W` is
 //!    packed into such panels, both ways round, once a step ([`pack_forward_panel`],
-//!    [`pack_backward_panel`]); `X` in `dW` has them already.
+//!    [`pack_backward_panel`]); `X` in `dW` has them already, but see `weight.rs`.
 //! 2. The other operand is broadcast, value by value, and read in place (BLIS would pack it). A
 //!    row tile of it (MR × K values) stays in the L1 cache while all panels pass by.
 //! 3. Panels stream through the L2 cache, so they are taken in blocks that fit there (`NC_BYTES`).
-//!    The inner dimension is not cut: at NR = 32 a tile draws 11 bytes a cycle out of L2, well
+//!    The inner dimension is not cut: a tile of 14 × 32 draws 9 bytes a cycle out of L2, well
 //!    under what it gives.
-//! 4. `dW` sums over M, thousands of rows: it is cut into blocks of `MC` rows so that a block of
-//!    `X` and of `dY` stays in L2, and the output tile adds the blocks up.
+//! 4. `dW` sums over M, thousands of rows: M is cut into blocks, so that a block of `X` and of `dY`
+//!    stays in L2, and the output tile adds the blocks up.
 //! 5. Bias and ReLU happen in registers, on the way out.
 //!
 //! Bits do not depend on how M (or, for `dW`, N) is cut into calls: see `microkernel`, number 4.

@@ -9,9 +9,8 @@
 //! 1. The accumulators never leave the registers: MR · NV of them, beside NV vectors of `b` and
 //!    one broadcast of `a`. MR · NV ≥ 8 hides the latency of the multiply-add (four cycles, two a
 //!    cycle).
-//! 2. `a` is read in place, one scalar at a time: a broadcast costs the load that an unpacked
-//!    scalar needs anyway, so there is nothing to pack. The two strides make `X`, `dY` and `dYᵀ`
-//!    all fit.
+//! 2. `a` is read one scalar at a time: a broadcast costs the load that a packed scalar would need
+//!    too. The two strides make rows in place and packed columns both fit.
 //! 3. Rows that are left over take smaller tiles; columns that are left over are padding in `b`, and
 //!    a masked last vector in the output.
 //! 4. Each output element is one chain of multiply-adds over `p` from 0 up, whatever the tile
@@ -72,16 +71,34 @@ pub(crate) struct Target {
     pub tail: usize,
 }
 
-impl Target {
-    /// Asks for a tile's memory, for the sums to find it there when they are done.
-    #[inline(always)]
-    pub(crate) fn prefetch<S: Simd>(self, simd: S, rows: usize, vectors: usize) {
-        for i in 0..rows {
-            for column in (0..vectors * S::LANES).step_by(16) {
-                simd.prefetch(self.at.wrapping_add(i * self.row + column));
-            }
+/// [`accumulate`] from zero, for a target that will be read: its rows are asked for one at a time,
+/// spread over the sum. (All at once they would fill the line buffers, and the sum would wait.)
+///
+/// # Safety
+/// All the elements of `a` and `b` for `i < MR` and `p < k` must be readable.
+#[inline(always)]
+pub(crate) unsafe fn accumulate_for<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    k: usize,
+    mut a: Left,
+    mut b: Right,
+    to: Target,
+) -> [[S::V; NV]; MR] {
+    let mut acc = [[simd.zero(); NV]; MR];
+    let (mut left, mut row) = (k, to.at);
+    while left > 0 {
+        for column in (0..NV * S::LANES).step_by(16) {
+            simd.prefetch(row.wrapping_add(column));
         }
+        row = row.wrapping_add(to.row);
+        let steps = k.div_ceil(MR).min(left);
+        // SAFETY: these steps are among the k that the caller vouches for.
+        acc = unsafe { accumulate(simd, acc, steps, a, b) };
+        a.at = a.at.wrapping_add(steps * a.step);
+        b.at = b.at.wrapping_add(steps * b.step);
+        left -= steps;
     }
+    acc
 }
 
 /// Writes a tile, each vector passed through `finish` first with its place in memory, row and

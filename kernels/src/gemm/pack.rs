@@ -13,7 +13,8 @@ pub fn panel_width(isa: Isa) -> usize {
     isa.run(Width)
 }
 
-/// Values in the forward panels of `W` (N × K): `ceil(N / NR)` panels of K × NR.
+/// Values in the forward panels of `W` (N × K): `ceil(N / NR)` panels of K × NR. They should start
+/// at a multiple of 64 bytes, or every vector of them crosses a cache line (5 to 20 % slower).
 pub fn packed_len(isa: Isa, n: usize, k: usize) -> usize {
     let nr = panel_width(isa);
     n.div_ceil(nr) * nr * k
