@@ -1,1 +1,31 @@
-//! The kernels of the `dlrm` crate.
+//! The kernels of the `dlrm` crate: every operation of the model as a pure function over slices,
+//! on the instruction set that the caller names, and with it every unsafe block of the project.
+//!
+//! | file | operations |
+//! |---|---|
+//! | [`gemm`] | a linear layer's three products, with bias and ReLU; column sums |
+//! | [`embedding_bag`] | pooled lookup; sorting lookups by row; the sparse gradient |
+//! | [`interaction`] | pairwise dots and concatenation, both ways |
+//! | [`elementwise`] | sigmoid, losses on logits, ReLU's backward, sums |
+//! | [`optim`] | SGD, Adagrad, row-wise Adagrad and Adam, dense and on rows |
+//!
+//! The contract of all of them: matrices are row-major slices of `f32`, sizes are checked once at
+//! the edge (a wrong one panics with the operation and both shapes), nothing is allocated but what
+//! a caller's scratch has to grow by, nothing is logged, and there are no threads. Whoever has
+//! threads calls on disjoint sub-slices; no bit of the result depends on how a batch is cut.
+//!
+//! Shapes are written with the field's letters: B samples, F features, D the embedding dimension,
+//! M × N × K in a product (`W` is N × K).
+
+mod check;
+pub mod elementwise;
+pub mod embedding_bag;
+pub mod gemm;
+pub mod interaction;
+pub mod isa;
+pub mod optim;
+#[doc(hidden)]
+pub mod reference;
+mod simd;
+
+pub use isa::Isa;

@@ -1,0 +1,222 @@
+//! The register tile: MR rows by NV vectors of one output, accumulated over the inner dimension.
+//!
+//! ```text
+//! for p in 0..k
+//!     for i in 0..MR
+//!         acc[i] += a(i, p) · b(p)          b(p): NV vectors along the output's contiguous dimension
+//! ```
+//!
+//! 1. The accumulators never leave the registers: MR · NV of them, beside NV vectors of `b` and
+//!    one broadcast of `a`. MR · NV ≥ 8 hides the latency of the multiply-add (four cycles, two a
+//!    cycle).
+//! 2. `a` is read one scalar at a time: a broadcast costs the load that a packed scalar would need
+//!    too. The two strides make rows in place and packed columns both fit.
+//! 3. Rows that are left over take smaller tiles; columns that are left over are padding in `b`, and
+//!    a masked last vector in the output.
+//! 4. Each output element is one chain of multiply-adds over `p` from 0 up, whatever the tile
+//!    sizes: how rows or columns are cut into tiles (and shared between threads) changes no bit.
+
+use crate::simd::Simd;
+
+/// The left operand: element `(i, p)` lies at `at + i · row + p · step`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Left {
+    pub at: *const f32,
+    pub row: usize,
+    pub step: usize,
+}
+
+/// The right operand: the vectors of step `p` start at `at + p · step`, and are whole.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Right {
+    pub at: *const f32,
+    pub step: usize,
+}
+
+/// `Σ_p a(i, p) · b(p)` for `MR` rows and `NV` vectors, on top of `acc`.
+///
+/// # Safety
+/// All the elements of `a` and `b` for `i < MR` and `p < k` must be readable.
+#[inline(always)]
+pub(crate) unsafe fn accumulate<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    mut acc: [[S::V; NV]; MR],
+    k: usize,
+    a: Left,
+    b: Right,
+) -> [[S::V; NV]; MR] {
+    for p in 0..k {
+        // SAFETY: p < k, i < MR and v < NV; the caller vouches for these elements.
+        unsafe {
+            let mut right = [simd.zero(); NV];
+            for (v, right) in right.iter_mut().enumerate() {
+                *right = simd.load(b.at.add(p * b.step + v * S::LANES));
+            }
+            for (i, row) in acc.iter_mut().enumerate() {
+                let left = simd.splat(*a.at.add(i * a.row + p * a.step));
+                for (sum, right) in row.iter_mut().zip(right) {
+                    *sum = simd.fma(left, right, *sum);
+                }
+            }
+        }
+    }
+    acc
+}
+
+/// Where a tile goes: row `i` at `at + i · row`, with `tail ≤ LANES` lanes in its last vector.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target {
+    pub at: *mut f32,
+    pub row: usize,
+    pub tail: usize,
+}
+
+/// [`accumulate`] from zero, for a target that will be read: its rows are asked for one at a time,
+/// spread over the sum. (All at once they would fill the line buffers, and the sum would wait.)
+///
+/// # Safety
+/// All the elements of `a` and `b` for `i < MR` and `p < k` must be readable.
+#[inline(always)]
+pub(crate) unsafe fn accumulate_for<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    k: usize,
+    mut a: Left,
+    mut b: Right,
+    to: Target,
+) -> [[S::V; NV]; MR] {
+    let mut acc = [[simd.zero(); NV]; MR];
+    let (mut left, mut row) = (k, to.at);
+    while left > 0 {
+        for column in (0..NV * S::LANES).step_by(16) {
+            simd.prefetch(row.wrapping_add(column));
+        }
+        row = row.wrapping_add(to.row);
+        let steps = k.div_ceil(MR).min(left);
+        // SAFETY: these steps are among the k that the caller vouches for.
+        acc = unsafe { accumulate(simd, acc, steps, a, b) };
+        a.at = a.at.wrapping_add(steps * a.step);
+        b.at = b.at.wrapping_add(steps * b.step);
+        left -= steps;
+    }
+    acc
+}
+
+/// Writes a tile, each vector passed through `finish` first with its place in memory, row and
+/// vector number and lane count.
+///
+/// # Safety
+/// The tile's elements must be writable, and whatever `finish` reads readable.
+#[inline(always)]
+pub(crate) unsafe fn write<S: Simd, F: Finish, const MR: usize, const NV: usize>(
+    simd: S,
+    acc: [[S::V; NV]; MR],
+    to: Target,
+    finish: F,
+) {
+    for (i, row) in acc.into_iter().enumerate() {
+        for (v, sum) in row.into_iter().enumerate() {
+            let lanes = if v == NV - 1 { to.tail } else { S::LANES };
+            // SAFETY: i < MR, v < NV, and the last vector is cut to its `tail` lanes; the caller
+            // vouches for these elements and for what `finish` reads.
+            unsafe {
+                let at = to.at.add(i * to.row + v * S::LANES);
+                let sum = finish.apply(simd, sum, at, v, lanes);
+                if lanes == S::LANES { simd.store(at, sum) } else { simd.store_partial(at, sum, lanes) }
+            }
+        }
+    }
+}
+
+/// What happens to a finished sum on its way to memory (the epilogue). Implementations are
+/// `#[inline(always)]`.
+pub(crate) trait Finish: Copy {
+    /// # Safety
+    /// `lanes` floats must be readable at `at` if the epilogue accumulates, and vector `v` of its
+    /// own operands must exist.
+    unsafe fn apply<S: Simd>(self, simd: S, sum: S::V, at: *const f32, v: usize, lanes: usize) -> S::V;
+}
+
+/// `C = sum`, or `C += sum`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Accumulate(pub bool);
+
+impl Finish for Accumulate {
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(self, simd: S, sum: S::V, at: *const f32, _: usize, lanes: usize) -> S::V {
+        if !self.0 {
+            return sum;
+        }
+        // SAFETY: the caller vouches for `lanes` readable floats.
+        unsafe {
+            let old = if lanes == S::LANES { simd.load(at) } else { simd.load_partial(at, lanes) };
+            simd.add(old, sum)
+        }
+    }
+}
+
+/// `Y = act(sum + b)`; `bias`, if any, points at the tile's first column.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BiasRelu {
+    pub bias: Option<*const f32>,
+    pub relu: bool,
+}
+
+impl Finish for BiasRelu {
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(self, simd: S, sum: S::V, _: *const f32, v: usize, lanes: usize) -> S::V {
+        let sum = match self.bias {
+            None => sum,
+            // SAFETY: the caller vouches for vector v of the bias, of which `lanes` exist.
+            Some(bias) => unsafe {
+                let bias = bias.add(v * S::LANES);
+                simd.add(sum, if lanes == S::LANES { simd.load(bias) } else { simd.load_partial(bias, lanes) })
+            },
+        };
+        if self.relu { simd.relu(sum) } else { sum }
+    }
+}
+
+/// Work on `MR` rows from row `i` on. Implementations are `#[inline(always)]`.
+pub(crate) trait RowTiles<S: Simd> {
+    /// # Safety
+    /// Rows `i .. i + MR` must exist.
+    unsafe fn rows<const MR: usize>(&self, simd: S, i: usize);
+}
+
+/// Rows of the next tile when `left` are left: the most that the registers hold (but 16 = 8 + 8,
+/// which is quicker than 14 + 2).
+#[inline(always)]
+pub(crate) fn tile_rows<S: Simd>(left: usize) -> usize {
+    let sizes: &[usize] = match S::TILE_ROWS {
+        14 if left == 16 => &[8],
+        14 => &[14, 8, 4, 2, 1],
+        6 => &[6, 4, 2, 1],
+        _ => &[4, 2, 1],
+    };
+    sizes.iter().copied().find(|&rows| rows <= left).unwrap_or(left)
+}
+
+/// Cuts rows `0..m` into tiles of [`tile_rows`].
+///
+/// # Safety
+/// Rows `0..m` of `work` must exist.
+#[inline(always)]
+pub(crate) unsafe fn for_each_row_tile<S: Simd>(simd: S, m: usize, work: &impl RowTiles<S>) {
+    let mut i = 0;
+    while i < m {
+        let rows = tile_rows::<S>(m - i);
+        // SAFETY: tile_rows takes no more rows than are left. The arms that a set never takes are
+        // gone at compile time.
+        unsafe {
+            match rows {
+                14 if S::TILE_ROWS == 14 => work.rows::<14>(simd, i),
+                8 if S::TILE_ROWS == 14 => work.rows::<8>(simd, i),
+                6 if S::TILE_ROWS == 6 => work.rows::<6>(simd, i),
+                4 => work.rows::<4>(simd, i),
+                2 => work.rows::<2>(simd, i),
+                _ => work.rows::<1>(simd, i),
+            }
+        }
+        i += rows;
+    }
+}

@@ -1,0 +1,161 @@
+//! Which instruction set a kernel runs on.
+//!
+//! An [`Isa`] is a value that only this module can make, and only after asking the processor: to
+//! hold one is the proof that its instructions exist here. Every kernel takes it first, so the
+//! choice is made once, by the caller, and tests can run each kernel on every set.
+//!
+//! The dispatch itself is `Isa::run`: a kernel is written once, generic over
+//! `Simd`, and one `#[target_feature]` function a set instantiates
+//! it. Everything between that function and the lane operations must be `#[inline(always)]`:
+//! a function that stays out of line is compiled without the set's features, and each of its
+//! lane operations then becomes a call.
+
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{Avx2, Avx512};
+use crate::simd::{Scalar, Simd};
+use std::sync::OnceLock;
+
+/// The environment variable that lowers [`Isa::best`]: `scalar`, `avx2` or `avx512`.
+pub const ISA_VARIABLE: &str = "DLRM_ISA";
+
+/// An instruction set that this processor has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Isa(Level);
+
+/// Narrowest first: the order is the order of preference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+/// A computation written once for every instruction set. `run` must be `#[inline(always)]`.
+pub(crate) trait Kernel {
+    type Output;
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+impl Isa {
+    /// The widest set this processor has, lowered to what [`ISA_VARIABLE`] names. Read once a process.
+    ///
+    /// # Panics
+    /// If the variable names no instruction set; [`Isa::from_env`] says so without panicking.
+    pub fn best() -> Isa {
+        static BEST: OnceLock<Isa> = OnceLock::new();
+        *BEST.get_or_init(|| Isa::from_env().unwrap_or_else(|message| panic!("{message}")))
+    }
+
+    /// The widest set this processor has, lowered (never raised) to what [`ISA_VARIABLE`] names.
+    ///
+    /// # Errors
+    /// One line that says what the variable holds and what it may hold.
+    pub fn from_env() -> Result<Isa, String> {
+        match std::env::var_os(ISA_VARIABLE) {
+            None => Ok(Isa::widest()),
+            Some(name) => Isa::at_most(&name.to_string_lossy()),
+        }
+    }
+
+    /// The widest available set that is not wider than the one called `name`.
+    fn at_most(name: &str) -> Result<Isa, String> {
+        let limit = ["scalar", "avx2", "avx512"].iter().position(|&known| known == name);
+        let limit = limit.ok_or_else(|| format!("{ISA_VARIABLE}={name}: expected scalar, avx2 or avx512"))?;
+        Ok(Isa::available().find(|isa| isa.0 as usize <= limit).unwrap_or_else(Isa::scalar))
+    }
+
+    fn widest() -> Isa {
+        Isa::available().next().unwrap_or_else(Isa::scalar)
+    }
+
+    /// Every set this processor has, widest first; the scalar one is always there and last.
+    /// The environment does not change it.
+    pub fn available() -> impl Iterator<Item = Isa> {
+        let mut levels = Vec::with_capacity(3);
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let avx512 = avx2
+                && is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl");
+            if avx512 {
+                levels.push(Level::Avx512);
+            }
+            if avx2 {
+                levels.push(Level::Avx2);
+            }
+        }
+        levels.push(Level::Scalar);
+        levels.into_iter().map(Isa)
+    }
+
+    /// The set that every target has: plain Rust on eight-lane arrays, which the compiler
+    /// vectorises for whatever the target guarantees.
+    pub fn scalar() -> Isa {
+        Isa(Level::Scalar)
+    }
+
+    /// `"scalar"`, `"avx2"` or `"avx512"`.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Level::Scalar => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => "avx512",
+        }
+    }
+
+    /// Runs `kernel` on this instruction set.
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        match self.0 {
+            Level::Scalar => kernel.run(Scalar::new()),
+            // SAFETY: an `Isa` of this level is only made by `available`, after the processor
+            // said that it has AVX2 and FMA.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { run_avx2(kernel) },
+            // SAFETY: an `Isa` of this level is only made by `available`, after the processor
+            // said that it has AVX-512 F, BW, DQ and VL, and AVX2 and FMA.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { run_avx512(kernel) },
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx2::new())
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx512::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variable_lowers_and_never_raises() {
+        let widest = Isa::available().next().unwrap();
+        for (name, expected) in [("scalar", Isa::scalar()), ("avx512", widest)] {
+            assert_eq!(Isa::at_most(name), Ok(expected), "{name}");
+        }
+        assert!(Isa::at_most("avx2").unwrap() <= widest);
+        let message = Isa::at_most("sse9").unwrap_err();
+        assert_eq!(message, "DLRM_ISA=sse9: expected scalar, avx2 or avx512");
+    }
+
+    #[test]
+    fn the_scalar_set_is_available_and_last() {
+        assert_eq!(Isa::available().last(), Some(Isa::scalar()));
+        assert!(Isa::available().is_sorted_by(|a, b| a > b));
+    }
+}

@@ -1,0 +1,342 @@
+//! Optimizer updates, for whole parameters and for the rows of a sparse gradient.
+//!
+//! ```text
+//! sgd                w -= lr · g
+//! adagrad            s += g²                                   w -= lr · g / (√s + eps)
+//! row-wise adagrad   h += mean_j g_j²  (one h a row)           w -= lr · g / (√h + eps)
+//! adam               m = β1·m + (1-β1)·g    v = β2·v + (1-β2)·g²
+//!                    w -= lr/(1-β1^t) · m / (√v / √(1-β2^t) + eps)
+//! ```
+//!
+//! A sparse gradient is `rows` (ascending, each once: what
+//! [`coalesce`](crate::embedding_bag::coalesce) makes) and `values`, one row of `dim` each. The table
+//! and state handed in start at row `base_row`, so that threads can own disjoint ranges of rows.
+//! Rows without a gradient are not touched, not even by Adam's decay (lazy Adam).
+//!
+//! How the fast loops differ from those lines: a rule is written once, on vectors (`Rule`), and
+//! both loops run it; rows are prefetched `AHEAD` updates ahead, as a row of a big table is a cache
+//! miss. No product is fused into a sum, and the row-wise mean has a fixed tree: all instruction sets
+//! give the same bits.
+//!
+//! Reference: `torch.optim.SGD`, `Adagrad`, `Adam`, `SparseAdam` and `optim/rwsadagrad.py`, without
+//! momentum, decay of the rate or weight decay.
+
+use crate::check;
+use crate::isa::{Isa, Kernel};
+use crate::simd::{Simd, dot16};
+
+/// Updates between a prefetch and its use.
+const AHEAD: usize = 16;
+
+/// A sparse gradient, and where the table that it belongs to starts.
+#[derive(Debug, Clone, Copy)]
+pub struct RowGradient<'a> {
+    /// Row numbers, ascending, each once.
+    pub rows: &'a [u32],
+    /// The gradient of each, `rows.len()` × `dim`.
+    pub values: &'a [f32],
+    /// D.
+    pub dim: usize,
+    /// The number of the first row of the table (and state) slices.
+    pub base_row: usize,
+}
+
+/// Adam's constants at one step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamStep {
+    /// Learning rate.
+    pub lr: f32,
+    /// Decay of the first moment (0.9 is usual).
+    pub beta1: f32,
+    /// Decay of the second moment (0.999 is usual).
+    pub beta2: f32,
+    /// Added after the root (1e-8 is usual).
+    pub eps: f32,
+    /// t, the number of this update, from 1.
+    pub step: u64,
+}
+
+/// `w -= lr · g`.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn sgd(isa: Isa, w: &mut [f32], g: &[f32], lr: f32) {
+    check::shape("sgd", "g", g.len(), [1, w.len()]);
+    isa.run(Dense(Sgd { lr }, w, g, []));
+}
+
+/// `s += g²; w -= lr · g / (√s + eps)`, with `state` = s.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn adagrad(isa: Isa, w: &mut [f32], g: &[f32], state: &mut [f32], lr: f32, eps: f32) {
+    check::shape("adagrad", "g", g.len(), [1, w.len()]);
+    check::shape("adagrad", "state", state.len(), [1, w.len()]);
+    isa.run(Dense(Adagrad { lr, eps }, w, g, [state]));
+}
+
+/// Adam, as in the formula above.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn adam(isa: Isa, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], step: AdamStep) {
+    check::shape("adam", "g", g.len(), [1, w.len()]);
+    check::shape("adam", "m", m.len(), [1, w.len()]);
+    check::shape("adam", "v", v.len(), [1, w.len()]);
+    isa.run(Dense(Adam::new(step), w, g, [m, v]));
+}
+
+/// [`sgd`] on the rows of a gradient.
+///
+/// # Panics
+/// If the gradient is malformed, or leaves the table.
+pub fn sgd_rows(isa: Isa, table: &mut [f32], grad: RowGradient, lr: f32) {
+    grad.check("sgd_rows", "table", table.len(), grad.dim);
+    isa.run(Rows { rule: Sgd { lr }, table, grad, state: [] });
+}
+
+/// [`adagrad`] on the rows of a gradient; `state` has the table's shape.
+///
+/// # Panics
+/// If the gradient is malformed, or leaves the table or the state.
+pub fn adagrad_rows(isa: Isa, table: &mut [f32], state: &mut [f32], grad: RowGradient, lr: f32, eps: f32) {
+    grad.check("adagrad_rows", "table", table.len(), grad.dim);
+    grad.check("adagrad_rows", "state", state.len(), grad.dim);
+    isa.run(Rows { rule: Adagrad { lr, eps }, table, grad, state: [state] });
+}
+
+/// `h += mean_j g_j²; w -= lr / (√h + eps) · g`, with one value of `state` (h) a row.
+///
+/// # Panics
+/// If the gradient is malformed, or leaves the table or the state.
+pub fn rowwise_adagrad_rows(isa: Isa, table: &mut [f32], state: &mut [f32], grad: RowGradient, lr: f32, eps: f32) {
+    grad.check("rowwise_adagrad_rows", "table", table.len(), grad.dim);
+    grad.check("rowwise_adagrad_rows", "state", state.len(), 1);
+    isa.run(RowwiseAdagradRows { table, state, grad, lr, eps });
+}
+
+/// [`adam`] on the rows of a gradient; `m` and `v` have the table's shape. The bias corrections
+/// are those of the global step, and `eps` is added to the uncorrected root, both as in
+/// `torch.optim.SparseAdam`: `w -= lr · √(1-β2^t) / (1-β1^t) · m / (√v + eps)`.
+///
+/// # Panics
+/// If the gradient is malformed, or leaves the table or the state.
+pub fn adam_rows(isa: Isa, table: &mut [f32], m: &mut [f32], v: &mut [f32], grad: RowGradient, step: AdamStep) {
+    grad.check("adam_rows", "table", table.len(), grad.dim);
+    grad.check("adam_rows", "m", m.len(), grad.dim);
+    grad.check("adam_rows", "v", v.len(), grad.dim);
+    let rule = Adam { eps: step.eps, ..Adam::new(step) };
+    isa.run(Rows { rule, table, grad, state: [m, v] });
+}
+
+impl RowGradient<'_> {
+    /// Panics unless all rows lie in a table of `len` values, `dim` a row. `rows` is ascending, so
+    /// its ends tell.
+    #[track_caller]
+    fn check(&self, op: &str, name: &str, len: usize, dim: usize) {
+        assert!(self.dim > 0, "{op}: rows of 0 values");
+        check::shape(op, "values", self.values.len(), [self.rows.len(), self.dim]);
+        let count = len / dim;
+        check::shape(op, name, len, [count, dim]);
+        assert!(self.rows.is_sorted_by(|a, b| a < b), "{op}: rows are not ascending and unique");
+        if let [first, ..] = self.rows {
+            let last = self.rows[self.rows.len() - 1] as usize;
+            assert!(
+                *first as usize >= self.base_row && last - self.base_row < count,
+                "{op}: rows {first} to {last} leave {name}, which has {count} rows from {} on",
+                self.base_row
+            );
+        }
+    }
+}
+
+/// An update of single values with `N` state values each. Implementations are `#[inline(always)]`.
+trait Rule<const N: usize>: Copy {
+    fn update<S: Simd>(self, simd: S, w: S::V, g: S::V, state: [S::V; N]) -> (S::V, [S::V; N]);
+}
+
+#[derive(Clone, Copy)]
+struct Sgd {
+    lr: f32,
+}
+
+impl Rule<0> for Sgd {
+    #[inline(always)]
+    fn update<S: Simd>(self, simd: S, w: S::V, g: S::V, _: [S::V; 0]) -> (S::V, [S::V; 0]) {
+        (simd.sub(w, simd.mul(simd.splat(self.lr), g)), [])
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Adagrad {
+    lr: f32,
+    eps: f32,
+}
+
+impl Rule<1> for Adagrad {
+    #[inline(always)]
+    fn update<S: Simd>(self, simd: S, w: S::V, g: S::V, [s]: [S::V; 1]) -> (S::V, [S::V; 1]) {
+        let s = simd.add(s, simd.mul(g, g));
+        let root = simd.add(simd.sqrt(s), simd.splat(self.eps));
+        (simd.sub(w, simd.div(simd.mul(simd.splat(self.lr), g), root)), [s])
+    }
+}
+
+/// `w -= rate · m / (√v + eps)`, with the bias corrections in `rate` and `eps`.
+#[derive(Clone, Copy)]
+struct Adam {
+    rate: f32,
+    eps: f32,
+    beta1: f32,
+    beta2: f32,
+}
+
+impl Adam {
+    fn new(step: AdamStep) -> Adam {
+        let t = i32::try_from(step.step).unwrap_or(i32::MAX);
+        let correction1 = 1.0 - f64::from(step.beta1).powi(t);
+        let root2 = (1.0 - f64::from(step.beta2).powi(t)).sqrt();
+        Adam {
+            rate: (f64::from(step.lr) * root2 / correction1) as f32,
+            eps: (f64::from(step.eps) * root2) as f32,
+            beta1: step.beta1,
+            beta2: step.beta2,
+        }
+    }
+}
+
+impl Rule<2> for Adam {
+    #[inline(always)]
+    fn update<S: Simd>(self, simd: S, w: S::V, g: S::V, [m, v]: [S::V; 2]) -> (S::V, [S::V; 2]) {
+        let new =
+            |beta: f32, old, value| simd.add(simd.mul(simd.splat(beta), old), simd.mul(simd.splat(1.0 - beta), value));
+        let m = new(self.beta1, m, g);
+        let v = new(self.beta2, v, simd.mul(g, g));
+        let root = simd.add(simd.sqrt(v), simd.splat(self.eps));
+        (simd.sub(w, simd.div(simd.mul(simd.splat(self.rate), m), root)), [m, v])
+    }
+}
+
+/// Runs a rule over `n` values.
+///
+/// # Safety
+/// `n` values must be readable at `g`, and writable at `w` and each of `state`.
+#[inline(always)]
+unsafe fn update<S: Simd, R: Rule<N>, const N: usize>(
+    simd: S,
+    rule: R,
+    n: usize,
+    w: *mut f32,
+    g: *const f32,
+    state: [*mut f32; N],
+) {
+    let mut i = 0;
+    while i + S::LANES <= n {
+        // SAFETY: i + LANES ≤ n.
+        unsafe {
+            let old = state.map(|s| simd.load(s.add(i)));
+            let (value, new) = rule.update(simd, simd.load(w.add(i)), simd.load(g.add(i)), old);
+            simd.store(w.add(i), value);
+            for (s, new) in state.iter().zip(new) {
+                simd.store(s.add(i), new);
+            }
+        }
+        i += S::LANES;
+    }
+    if i < n {
+        let left = n - i;
+        // SAFETY: i + left = n.
+        unsafe {
+            let old = state.map(|s| simd.load_partial(s.add(i), left));
+            let (w, g) = (w.add(i), g.add(i));
+            let (value, new) = rule.update(simd, simd.load_partial(w, left), simd.load_partial(g, left), old);
+            simd.store_partial(w, value, left);
+            for (s, new) in state.iter().zip(new) {
+                simd.store_partial(s.add(i), new, left);
+            }
+        }
+    }
+}
+
+/// A rule, w, g and state, all of one length.
+struct Dense<'a, R, const N: usize>(R, &'a mut [f32], &'a [f32], [&'a mut [f32]; N]);
+
+impl<R: Rule<N>, const N: usize> Kernel for Dense<'_, R, N> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Dense(rule, w, g, state) = self;
+        let state = state.map(|s| s.as_mut_ptr());
+        // SAFETY: the public functions checked that all lengths are that of w.
+        unsafe { update(simd, rule, w.len(), w.as_mut_ptr(), g.as_ptr(), state) }
+    }
+}
+
+struct Rows<'a, R, const N: usize> {
+    rule: R,
+    table: &'a mut [f32],
+    grad: RowGradient<'a>,
+    state: [&'a mut [f32]; N],
+}
+
+impl<R: Rule<N>, const N: usize> Kernel for Rows<'_, R, N> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let RowGradient { rows, values, dim, base_row } = self.grad;
+        let table = self.table.as_mut_ptr();
+        let state = self.state.map(|s| s.as_mut_ptr());
+        for (r, &row) in rows.iter().enumerate() {
+            if let Some(&next) = rows.get(r + AHEAD) {
+                prefetch(simd, table, next as usize - base_row, dim);
+                for s in state {
+                    prefetch(simd, s, next as usize - base_row, dim);
+                }
+            }
+            let at = (row as usize - base_row) * dim;
+            // SAFETY: the public functions checked that every row lies in the table and the state,
+            // and that values has one row of dim each.
+            unsafe {
+                let state = state.map(|s| s.add(at));
+                update(simd, self.rule, dim, table.add(at), values.as_ptr().add(r * dim), state);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn prefetch<S: Simd>(simd: S, table: *const f32, row: usize, dim: usize) {
+    for line in (0..dim).step_by(16) {
+        simd.prefetch(table.wrapping_add(row * dim + line));
+    }
+}
+
+struct RowwiseAdagradRows<'a> {
+    table: &'a mut [f32],
+    state: &'a mut [f32],
+    grad: RowGradient<'a>,
+    lr: f32,
+    eps: f32,
+}
+
+impl Kernel for RowwiseAdagradRows<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let RowGradient { rows, values, dim, base_row } = self.grad;
+        let table = self.table.as_mut_ptr();
+        for (r, &row) in rows.iter().enumerate() {
+            if let Some(&next) = rows.get(r + AHEAD) {
+                prefetch(simd, table, next as usize - base_row, dim);
+                prefetch(simd, self.state.as_ptr(), next as usize - base_row, 1);
+            }
+            let row = row as usize - base_row;
+            let g = &values[r * dim..][..dim];
+            let h = &mut self.state[row];
+            *h += dot16(simd, g, g) / dim as f32;
+            let rule = Sgd { lr: self.lr / (h.sqrt() + self.eps) };
+            // SAFETY: rowwise_adagrad_rows checked that every row lies in the table.
+            unsafe { update(simd, rule, dim, table.add(row * dim), g.as_ptr(), []) }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! AVX-512: sixteen lanes, thirty-two registers, and masks that make partial vectors free.
+
+use super::Simd;
+use std::arch::x86_64::*;
+
+/// The token of AVX-512 F, BW, DQ and VL: whoever holds it may use their instructions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Avx512(());
+
+impl Avx512 {
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    #[inline]
+    pub(crate) fn new() -> Self {
+        Avx512(())
+    }
+}
+
+#[inline(always)]
+fn first_lanes(n: usize) -> __mmask16 {
+    debug_assert!(n <= 16);
+    ((1u32 << n) - 1) as __mmask16
+}
+
+impl Simd for Avx512 {
+    type V = __m512;
+    const LANES: usize = 16;
+    // Thirty-two registers: 14 × 2 accumulators, two vectors of the right operand, one broadcast.
+    // Out of the L1 cache 12 × 2, 8 × 3 and 6 × 4 are 5 % slower (fewer chains to hide the latency
+    // in), and the last two draw more of the right operand out of L2 a cycle.
+    const TILE_ROWS: usize = 14;
+    const TILE_VECTORS: usize = 2;
+
+    #[inline(always)]
+    fn zero(self) -> __m512 {
+        // SAFETY: the token is the proof of AVX-512.
+        unsafe { _mm512_setzero_ps() }
+    }
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m512 {
+        // SAFETY: the token is the proof of AVX-512.
+        unsafe { _mm512_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> __m512 {
+        // SAFETY: the token is the proof of AVX-512; the caller vouches for sixteen readable floats.
+        unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_partial(self, from: *const f32, n: usize) -> __m512 {
+        // SAFETY: the token is the proof of AVX-512; only the first n lanes are read, for which the caller vouches.
+        unsafe { _mm512_maskz_loadu_ps(first_lanes(n), from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, v: __m512) {
+        // SAFETY: the token is the proof of AVX-512; the caller vouches for sixteen writable floats.
+        unsafe { _mm512_storeu_ps(to, v) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_partial(self, to: *mut f32, v: __m512, n: usize) {
+        // SAFETY: the token is the proof of AVX-512; only the first n lanes are written, for which the caller vouches.
+        unsafe { _mm512_mask_storeu_ps(to, first_lanes(n), v) }
+    }
+
+    #[inline(always)]
+    unsafe fn transpose(
+        self,
+        from: *const f32,
+        from_stride: usize,
+        rows: usize,
+        cols: usize,
+        to: *mut f32,
+        to_stride: usize,
+    ) {
+        let mask = first_lanes(cols);
+        let mut r = [self.zero(); 16];
+        for (i, row) in r.iter_mut().enumerate() {
+            if i < rows {
+                // SAFETY: the token is the proof of AVX-512; i < rows, and the caller vouches for
+                // cols readable floats in each row.
+                *row = unsafe { _mm512_maskz_loadu_ps(mask, from.add(i * from_stride)) };
+            }
+        }
+        // SAFETY: the token is the proof of AVX-512.
+        let columns = unsafe { transpose_registers(r) };
+        for (j, column) in columns.into_iter().enumerate() {
+            if j < cols {
+                // SAFETY: j < cols, and the caller vouches for that many writable vectors.
+                unsafe { self.store(to.add(j * to_stride), column) }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token is the proof of AVX-512.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token is the proof of AVX-512.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token is the proof of AVX-512.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token is the proof of AVX-512.
+        unsafe { _mm512_div_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sqrt(self, a: __m512) -> __m512 {
+        // SAFETY: the token is the proof of AVX-512.
+        unsafe { _mm512_sqrt_ps(a) }
+    }
+
+    #[inline(always)]
+    fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: the token is the proof of AVX-512.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn relu(self, v: __m512) -> __m512 {
+        // SAFETY: the token is the proof of AVX-512. (`maxps` returns its second operand for NaN.)
+        unsafe { _mm512_max_ps(_mm512_setzero_ps(), v) }
+    }
+
+    #[inline(always)]
+    fn where_positive(self, condition: __m512, v: __m512) -> __m512 {
+        // SAFETY: the token is the proof of AVX-512.
+        unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(condition, _mm512_setzero_ps()), v) }
+    }
+
+    #[inline(always)]
+    fn reduce_sum(self, v: __m512) -> f32 {
+        // SAFETY: the token is the proof of AVX-512, and with it of AVX2.
+        unsafe { super::avx2::reduce_sum(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps::<1>(v))) }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, address: *const f32) {
+        // SAFETY: a prefetch never faults, wherever it points.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+    }
+}
+
+/// A 16 × 16 transpose: pairs, then fours, within quarters; then two rounds of whole quarters.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn transpose_registers(r: [__m512; 16]) -> [__m512; 16] {
+    let mut pairs = r;
+    for i in 0..8 {
+        pairs[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+        pairs[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+    }
+    // fours[4 i + c], quarter q: column 4 q + c of rows 4 i .. 4 i + 4.
+    let mut fours = r;
+    for i in 0..4 {
+        let (p, f) = (&pairs[4 * i..4 * i + 4], &mut fours[4 * i..4 * i + 4]);
+        f[0] = _mm512_shuffle_ps::<0x44>(p[0], p[2]);
+        f[1] = _mm512_shuffle_ps::<0xee>(p[0], p[2]);
+        f[2] = _mm512_shuffle_ps::<0x44>(p[1], p[3]);
+        f[3] = _mm512_shuffle_ps::<0xee>(p[1], p[3]);
+    }
+    let mut columns = r;
+    for c in 0..4 {
+        let even_low = _mm512_shuffle_f32x4::<0x88>(fours[c], fours[c + 4]);
+        let odd_low = _mm512_shuffle_f32x4::<0xdd>(fours[c], fours[c + 4]);
+        let even_high = _mm512_shuffle_f32x4::<0x88>(fours[c + 8], fours[c + 12]);
+        let odd_high = _mm512_shuffle_f32x4::<0xdd>(fours[c + 8], fours[c + 12]);
+        columns[c] = _mm512_shuffle_f32x4::<0x88>(even_low, even_high);
+        columns[c + 8] = _mm512_shuffle_f32x4::<0xdd>(even_low, even_high);
+        columns[c + 4] = _mm512_shuffle_f32x4::<0x88>(odd_low, odd_high);
+        columns[c + 12] = _mm512_shuffle_f32x4::<0xdd>(odd_low, odd_high);
+    }
+    columns
+}

@@ -1,0 +1,153 @@
+//! A programmer's mistake stops at the edge, before anything is read or written, and the message
+//! names the operation, the argument and both shapes.
+
+use dlrm_kernels::Isa;
+use dlrm_kernels::elementwise::{add_assign, bce_with_logits, relu_backward};
+use dlrm_kernels::embedding_bag::*;
+use dlrm_kernels::gemm::*;
+use dlrm_kernels::interaction::*;
+use dlrm_kernels::optim::*;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+type Call<'a> = Box<dyn FnOnce() + 'a>;
+
+fn message(f: impl FnOnce()) -> String {
+    let payload = catch_unwind(AssertUnwindSafe(f)).expect_err("a panic");
+    payload.downcast_ref::<String>().cloned().unwrap_or_else(|| payload.downcast_ref::<&str>().unwrap().to_string())
+}
+
+fn bags<'a>(indices: &'a [u32], offsets: &'a [u32]) -> Bags<'a> {
+    Bags { indices, offsets, weights: None }
+}
+
+fn pool(isa: Isa, table: &[f32], dim: usize, bags: Bags, out: &mut [f32]) {
+    embedding_bag(isa, table, dim, bags, Pooling::Sum, out, dim);
+}
+
+#[test]
+fn wrong_shapes_are_named() {
+    for isa in Isa::available() {
+        let packed = vec![0.0; packed_len(isa, 4, 3)];
+        let grad = |rows: &'static [u32]| RowGradient { rows, values: &[0.0; 4], dim: 2, base_row: 10 };
+        let cases: [(&str, Call); 22] = [
+            (
+                "linear: x has 5 values, expected 2 x 3",
+                Box::new(|| linear(isa, &[0.0; 5], &packed, None, Activation::None, &mut [0.0; 8], 2, 4, 3)),
+            ),
+            (
+                "linear: y has 7 values, expected 2 x 4",
+                Box::new(|| linear(isa, &[0.0; 6], &packed, None, Activation::None, &mut [0.0; 7], 2, 4, 3)),
+            ),
+            (
+                "linear: bias has 1 values, expected 1 x 4",
+                Box::new(|| linear(isa, &[0.0; 6], &packed, Some(&[0.0]), Activation::None, &mut [0.0; 8], 2, 4, 3)),
+            ),
+            (
+                "linear_backward_input: dy has 1 values, expected 2 x 4",
+                Box::new(|| linear_backward_input(isa, &[0.0], &packed, &mut [0.0; 6], 2, 4, 3, Beta::Zero)),
+            ),
+            (
+                "linear_backward_weight: rows 3..5 of 4",
+                Box::new(|| {
+                    linear_backward_weight(isa, &[0.0; 8], &[0.0; 6], &mut [0.0; 6], 2, 4, 3, 3..5, Beta::Zero);
+                }),
+            ),
+            (
+                "column_sums: columns 0..5 of 4",
+                Box::new(|| column_sums(isa, &[0.0; 8], 2, 4, 0..5, &mut [0.0; 5], Beta::Zero)),
+            ),
+            (
+                "pack_forward_panel: w has 11 values, expected 4 x 3",
+                Box::new(|| pack_forward_panel(isa, &[0.0; 11], 4, 3, 0, &mut [])),
+            ),
+            (
+                "embedding_bag: index 5, but the table has 5 rows of 2",
+                Box::new(|| pool(isa, &[0.0; 10], 2, bags(&[0, 5], &[0, 2]), &mut [0.0; 2])),
+            ),
+            (
+                "embedding_bag: table has 11 values, expected 5 x 2",
+                Box::new(|| pool(isa, &[0.0; 11], 2, bags(&[0], &[0, 1]), &mut [0.0; 2])),
+            ),
+            (
+                "embedding_bag: offsets end at 3, but there are 2 indices",
+                Box::new(|| pool(isa, &[0.0; 10], 2, bags(&[0, 1], &[0, 3]), &mut [0.0; 2])),
+            ),
+            (
+                "embedding_bag: offsets fall",
+                Box::new(|| pool(isa, &[0.0; 10], 2, bags(&[0, 1], &[0, 2, 1]), &mut [0.0; 4])),
+            ),
+            (
+                "embedding_bag: offsets is empty, expected B + 1 entries",
+                Box::new(|| pool(isa, &[0.0; 10], 2, bags(&[], &[]), &mut [])),
+            ),
+            (
+                "embedding_bag: out has 3 values, expected 2 rows of 2, 2 apart",
+                Box::new(|| pool(isa, &[0.0; 10], 2, bags(&[0, 1], &[0, 1, 2]), &mut [0.0; 3])),
+            ),
+            (
+                "embedding_bag: out has rows of 0 values 0 apart",
+                Box::new(|| pool(isa, &[], 0, bags(&[], &[0]), &mut [])),
+            ),
+            (
+                "embedding_bag_backward: the segments were made from other bags",
+                Box::new(|| {
+                    let mut segments = RowSegments::default();
+                    coalesce(bags(&[1, 2, 3], &[0, 1, 2, 3]), &mut segments);
+                    let other = bags(&[1, 2, 3], &[0, 3]);
+                    let sum = Pooling::Sum;
+                    embedding_bag_backward(isa, &segments, 0..1, other, sum, &[0.0; 2], 2, 2, &mut [0.0; 2]);
+                }),
+            ),
+            (
+                "interaction_dot: out has 1 values, expected 1 x 3",
+                Box::new(|| {
+                    let (dense, pooled) = ([0.0; 2], [0.0; 2]);
+                    interaction_dot(isa, Some(&dense), &pooled, 1, 2, false, &mut [0.0], &mut Vec::new());
+                }),
+            ),
+            (
+                "interaction_cat: pooled has 3 values, expected 1 x 4",
+                Box::new(|| interaction_cat(Some(&[0.0; 2]), &[0.0; 3], 2, 2, &mut [0.0; 6])),
+            ),
+            (
+                "bce_with_logits: y has 1 values, expected 1 x 2",
+                Box::new(|| assert!(bce_with_logits(&[0.0; 2], &[0.0], None).is_finite())),
+            ),
+            (
+                "relu_backward: dy has 2 values, expected 1 x 3",
+                Box::new(|| relu_backward(isa, &[0.0; 3], &mut [0.0; 2])),
+            ),
+            ("add_assign: x has 2 values, expected 1 x 3", Box::new(|| add_assign(isa, &mut [0.0; 3], &[0.0; 2]))),
+            (
+                "sgd_rows: rows 9 to 11 leave table, which has 3 rows from 10 on",
+                Box::new(|| sgd_rows(isa, &mut [0.0; 6], grad(&[9, 11]), 0.1)),
+            ),
+            (
+                "adagrad_rows: rows are not ascending and unique",
+                Box::new(|| adagrad_rows(isa, &mut [0.0; 6], &mut [0.0; 6], grad(&[11, 11]), 0.1, 0.0)),
+            ),
+        ];
+        for (expected, call) in cases {
+            assert_eq!(message(call), expected, "{}", isa.name());
+        }
+    }
+}
+
+#[test]
+fn nothing_is_written_before_the_indices_are_checked() {
+    for isa in Isa::available() {
+        let mut out = [7.0; 4];
+        let text = message(|| pool(isa, &[1.0; 10], 2, bags(&[0, 9], &[0, 1, 2]), &mut out));
+        assert_eq!(text, "embedding_bag: index 9, but the table has 5 rows of 2");
+        assert_eq!(out, [7.0; 4], "{}", isa.name());
+    }
+}
+
+#[test]
+fn a_row_beyond_the_state_is_refused() {
+    for isa in Isa::available() {
+        let grad = RowGradient { rows: &[12], values: &[0.0; 2], dim: 2, base_row: 10 };
+        let text = message(|| rowwise_adagrad_rows(isa, &mut [0.0; 6], &mut [0.0; 2], grad, 0.1, 0.0));
+        assert_eq!(text, "rowwise_adagrad_rows: rows 12 to 12 leave state, which has 2 rows from 10 on");
+    }
+}

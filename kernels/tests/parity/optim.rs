@@ -1,0 +1,143 @@
+//! Optimizer updates on every instruction set: the reference implementation's golden values, the
+//! same bits as the plain loops, and rows against whole parameters.
+
+use crate::common::{Guarded, Random, assert_bits, assert_close};
+use dlrm_kernels::Isa;
+use dlrm_kernels::embedding_bag::{Bags, Pooling, RowSegments, coalesce, embedding_bag_backward};
+use dlrm_kernels::optim::*;
+use dlrm_kernels::reference;
+
+const LR: f32 = 0.1;
+const EPS: f32 = 1e-10;
+
+/// Two steps on a table of 4 × 2: bags {0, 2} and {2, 3}, gradients (1, -2) and (0.5, 3).
+#[test]
+fn golden_values_of_the_reference_implementation() {
+    let golden: [(&str, [f32; 8]); 3] = [
+        ("sgd", [-0.1, 0.6, 0.3, 0.4, 0.2, 0.4, 0.6, 0.2]),
+        ("adagrad", [-0.0707107, 0.3707107, 0.3, 0.4, 0.3292893, 0.4292893, 0.5292893, 0.6292893]),
+        ("rowwise", [-0.0079669, 0.4159338, 0.3, 0.4, 0.2991253, 0.4660836, 0.6603106, 0.5618634]),
+    ];
+    let bags = Bags { indices: &[0, 2, 2, 3], offsets: &[0, 2, 4], weights: None };
+    let mut segments = RowSegments::default();
+    coalesce(bags, &mut segments);
+    for isa in Isa::available() {
+        let mut values = [0.0; 6];
+        let grad_out = [1.0, -2.0, 0.5, 3.0];
+        embedding_bag_backward(isa, &segments, 0..3, bags, Pooling::Sum, &grad_out, 2, 2, &mut values);
+        let grad = RowGradient { rows: segments.rows(), values: &values, dim: 2, base_row: 0 };
+        for (name, expected) in golden {
+            let mut table = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
+            let (mut state, mut row_state) = ([0.0; 8], [0.0; 4]);
+            for _ in 0..2 {
+                match name {
+                    "sgd" => sgd_rows(isa, &mut table, grad, LR),
+                    "adagrad" => adagrad_rows(isa, &mut table, &mut state, grad, LR, EPS),
+                    _ => rowwise_adagrad_rows(isa, &mut table, &mut row_state, grad, LR, EPS),
+                }
+            }
+            // The golden values have seven decimals.
+            assert_close(name, isa, &table, &expected, 1e-6);
+        }
+    }
+}
+
+const LENGTHS: [usize; 9] = [0, 1, 7, 13, 16, 17, 33, 100, 415];
+
+fn adam_step(step: u64) -> AdamStep {
+    AdamStep { lr: 0.01, beta1: 0.9, beta2: 0.999, eps: 1e-8, step }
+}
+
+#[test]
+fn dense_updates_agree_with_the_plain_loops() {
+    for (isa, n) in Isa::available().flat_map(|isa| LENGTHS.map(|n| (isa, n))) {
+        let mut random = Random(5);
+        let (w, g) = (random.values(n), random.values(n));
+
+        let (mut found, mut expected) = (Guarded::filled(&w), w.clone());
+        sgd(isa, &mut found, &g, LR);
+        reference::sgd(&mut expected, &g, LR);
+        found.check("sgd", isa);
+        assert_bits("sgd", isa, &found, &expected);
+
+        let (mut found, mut state) = (Guarded::filled(&w), Guarded::filled(&vec![0.0; n]));
+        let (mut expected, mut expected_state) = (w.clone(), vec![0.0; n]);
+        for _ in 0..3 {
+            adagrad(isa, &mut found, &g, &mut state, LR, EPS);
+            reference::adagrad(&mut expected, &g, &mut expected_state, LR, EPS);
+        }
+        found.check("adagrad", isa);
+        state.check("adagrad", isa);
+        assert_bits("adagrad", isa, &found, &expected);
+        assert_bits("adagrad state", isa, &state, &expected_state);
+
+        let (mut found, mut m, mut v) = (Guarded::filled(&w), vec![0.0; n], vec![0.0; n]);
+        let (mut expected, mut expected_m, mut expected_v) = (w.clone(), vec![0.0; n], vec![0.0; n]);
+        for step in 1..=3 {
+            adam(isa, &mut found, &g, &mut m, &mut v, adam_step(step));
+            reference::adam(&mut expected, &g, &mut expected_m, &mut expected_v, adam_step(step));
+        }
+        found.check("adam", isa);
+        // Three steps of at most lr = 0.01. The kernel moves a correction from the root to eps and
+        // takes powers in f64; 1 - 0.999 in f32 is off by 1e-5 of itself.
+        assert_close("adam", isa, &found, &expected, 1e-6);
+    }
+}
+
+#[test]
+fn row_updates_agree_with_the_plain_loops() {
+    let rows: [u32; 6] = [10, 11, 14, 15, 29, 39];
+    for (isa, dim) in Isa::available().flat_map(|isa| [1, 2, 7, 16, 33, 64, 415].map(|dim| (isa, dim))) {
+        let mut random = Random(6);
+        let (table, values) = (random.values(30 * dim), random.values(rows.len() * dim));
+        let grad = RowGradient { rows: &rows, values: &values, dim, base_row: 10 };
+
+        let (mut found, mut expected) = (Guarded::filled(&table), table.clone());
+        sgd_rows(isa, &mut found, grad, LR);
+        reference::for_each_row(grad, |r, g| reference::sgd(&mut expected[r * dim..][..dim], g, LR));
+        found.check("sgd_rows", isa);
+        assert_bits("sgd_rows", isa, &found, &expected);
+
+        let (mut found, mut state) = (Guarded::filled(&table), Guarded::filled(&vec![0.0; 30 * dim]));
+        let (mut expected, mut expected_state) = (table.clone(), vec![0.0; 30 * dim]);
+        for _ in 0..2 {
+            adagrad_rows(isa, &mut found, &mut state, grad, LR, EPS);
+            reference::for_each_row(grad, |r, g| {
+                let at = r * dim..(r + 1) * dim;
+                reference::adagrad(&mut expected[at.clone()], g, &mut expected_state[at], LR, EPS);
+            });
+        }
+        found.check("adagrad_rows", isa);
+        state.check("adagrad_rows", isa);
+        assert_bits("adagrad_rows", isa, &found, &expected);
+        assert_bits("adagrad_rows state", isa, &state, &expected_state);
+
+        let (mut found, mut state) = (Guarded::filled(&table), Guarded::filled(&[0.0; 30]));
+        let (mut expected, mut expected_state) = (table.clone(), vec![0.0; 30]);
+        for _ in 0..2 {
+            rowwise_adagrad_rows(isa, &mut found, &mut state, grad, LR, EPS);
+            reference::for_each_row(grad, |r, g| {
+                let w = &mut expected[r * dim..][..dim];
+                reference::rowwise_adagrad(w, g, &mut expected_state[r], LR, EPS);
+            });
+        }
+        found.check("rowwise_adagrad_rows", isa);
+        state.check("rowwise_adagrad_rows", isa);
+        assert_bits("rowwise_adagrad_rows", isa, &found, &expected);
+        assert_bits("rowwise_adagrad_rows state", isa, &state, &expected_state);
+
+        let (mut found, mut m, mut v) = (Guarded::filled(&table), vec![0.0; 30 * dim], vec![0.0; 30 * dim]);
+        let (mut expected, mut expected_m, mut expected_v) = (table.clone(), m.clone(), v.clone());
+        for step in [1, 7] {
+            adam_rows(isa, &mut found, &mut m, &mut v, grad, adam_step(step));
+            reference::for_each_row(grad, |r, g| {
+                let at = r * dim..(r + 1) * dim;
+                let (m, v) = (&mut expected_m[at.clone()], &mut expected_v[at.clone()]);
+                reference::sparse_adam(&mut expected[at], g, m, v, adam_step(step));
+            });
+        }
+        found.check("adam_rows", isa);
+        // As for the dense update above.
+        assert_close("adam_rows", isa, &found, &expected, 1e-6);
+    }
+}
