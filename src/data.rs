@@ -1,0 +1,4 @@
+//! From bytes to batches: readers, datasets, sources of batches, and generated rows.
+
+pub mod criteo;
+pub mod source;

@@ -1,0 +1,128 @@
+//! Where batches come from.
+
+use crate::batch::Batch;
+use crate::data::criteo::{DENSE_FEATURES, Dataset, SPARSE_FEATURES};
+use crate::error::Result;
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng, rngs::Xoshiro256PlusPlus};
+use std::ops::Range;
+
+/// Batches, pass after pass over the same samples.
+///
+/// The training loop and evaluation know no more than this, so that rows in memory, a binary
+/// file, a thread that reads ahead or one rank's share can stand behind it.
+pub trait BatchSource {
+    /// The number of samples in one pass.
+    fn rows(&self) -> usize;
+
+    /// Begins pass `epoch` (from 0): the order of samples may depend on it, and on nothing that
+    /// happened before.
+    ///
+    /// # Errors
+    /// If the samples cannot be had again.
+    fn start_epoch(&mut self, epoch: u64) -> Result<()>;
+
+    /// Refills `batch` with the next samples and returns true, or returns false at the end of
+    /// the pass.
+    ///
+    /// # Errors
+    /// If the samples cannot be read.
+    fn next_batch(&mut self, batch: &mut Batch) -> Result<bool>;
+}
+
+/// The order of rows in a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// As they stand, in every pass.
+    InOrder,
+    /// Permuted anew in every pass, by this seed and the number of the pass.
+    ///
+    /// The reference permutes the training rows once, and keeps that order in every pass.
+    Shuffled(u64),
+}
+
+/// Batches of some rows of a [`Dataset`].
+///
+/// Dense features are `ln(1 + x)`; each table has one id a bag. The last batch of a pass has what
+/// is left over.
+#[derive(Debug)]
+pub struct DatasetSource<'a> {
+    dataset: &'a Dataset,
+    rows: Range<usize>,
+    batch_size: usize,
+    seed: Option<u64>,
+    /// The rows in the order of this pass; empty if that is as they stand.
+    permutation: Vec<u32>,
+    /// Rows of this pass given out.
+    position: usize,
+}
+
+impl<'a> DatasetSource<'a> {
+    /// Batches of `batch_size` of the `rows` of `dataset`, at the start of pass 0.
+    ///
+    /// # Panics
+    /// If `batch_size` is 0, or if `rows` are not all in the dataset or more than `u32::MAX`.
+    pub fn new(dataset: &'a Dataset, rows: Range<usize>, batch_size: usize, order: Order) -> Self {
+        assert!(batch_size > 0, "DatasetSource: batches of 0 rows");
+        assert!(rows.end <= dataset.rows(), "DatasetSource: rows {rows:?} of {}", dataset.rows());
+        let seed = match order {
+            Order::InOrder => None,
+            Order::Shuffled(seed) => Some(seed),
+        };
+        let mut source = DatasetSource { dataset, rows, batch_size, seed, permutation: Vec::new(), position: 0 };
+        source.permute(0);
+        source
+    }
+
+    fn permute(&mut self, epoch: u64) {
+        let Some(seed) = self.seed else { return };
+        let row = |r: usize| u32::try_from(r).expect("at most u32::MAX rows");
+        self.permutation.clear();
+        self.permutation.extend(row(self.rows.start)..row(self.rows.end));
+        self.permutation.shuffle(&mut epoch_rng(seed, epoch));
+    }
+
+    /// The row of the dataset that stands at place `i` of this pass.
+    fn row(&self, i: usize) -> usize {
+        if self.seed.is_some() { self.permutation[i] as usize } else { self.rows.start + i }
+    }
+}
+
+/// A generator for pass `epoch`. The seed goes through the generator once, so that seeds that
+/// follow one another do not share the orders of passes that follow one another.
+fn epoch_rng(seed: u64, epoch: u64) -> Xoshiro256PlusPlus {
+    let mixed = Xoshiro256PlusPlus::seed_from_u64(seed).next_u64();
+    Xoshiro256PlusPlus::seed_from_u64(mixed.wrapping_add(epoch))
+}
+
+/// `ln(1 + x)` in `f32`, as the reference transforms clipped integers (`dlrm_data_pytorch.py`,
+/// `collate_wrapper_criteo_offset`).
+fn log_dense(x: i32) -> f32 {
+    (x as f32 + 1.0).ln()
+}
+
+impl BatchSource for DatasetSource<'_> {
+    fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn start_epoch(&mut self, epoch: u64) -> Result<()> {
+        self.position = 0;
+        self.permute(epoch);
+        Ok(())
+    }
+
+    fn next_batch(&mut self, batch: &mut Batch) -> Result<bool> {
+        let places = self.position..self.rows.len().min(self.position + self.batch_size);
+        self.position = places.end;
+        batch.clear(DENSE_FEATURES, SPARSE_FEATURES);
+        for row in places.clone().map(|i| self.row(i)) {
+            batch.labels.push(f32::from(self.dataset.labels()[row]));
+            batch.dense.extend(self.dataset.ints()[row].map(log_dense));
+            for (bags, id) in batch.sparse.iter_mut().zip(self.dataset.ids()[row]) {
+                bags.push_bag(&[id]);
+            }
+        }
+        Ok(!places.is_empty())
+    }
+}
