@@ -2,3 +2,4 @@
 
 pub mod criteo;
 pub mod source;
+pub mod teacher;

@@ -15,6 +15,7 @@
 //! | ids to rows of the embedding tables | [`vocabulary`] |
 //! | which rows train and which test | [`split`] |
 //! | all rows in memory | [`dataset`] |
+//! | values to a line | [`write`](mod@write) |
 //!
 //! What is computed is what the public reference computes (`data_utils.py`,
 //! `getCriteoAdData` and `processCriteoAdData`; `dlrm_data_pytorch.py`, `CriteoDataset`).
@@ -25,12 +26,14 @@ pub mod reader;
 pub mod row;
 pub mod split;
 pub mod vocabulary;
+pub mod write;
 
 pub use dataset::{Dataset, DatasetBuilder};
 pub use reader::{BadRows, RowReader};
 pub use row::{Labels, Row};
 pub use split::TimeSplit;
 pub use vocabulary::Vocabulary;
+pub use write::write_row;
 
 /// Integer columns, `I1..I13`.
 pub const DENSE_FEATURES: usize = 13;
