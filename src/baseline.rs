@@ -101,3 +101,81 @@ fn lookups(batch: &Batch, t: usize, b: usize) -> impl Iterator<Item = (usize, f3
 fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jagged::JaggedTensor;
+    use ndarray::{arr1, arr2};
+
+    /// The same batch, some times a pass.
+    struct Repeated {
+        batch: Batch,
+        left: usize,
+    }
+
+    impl BatchSource for Repeated {
+        fn rows(&self) -> usize {
+            self.left * self.batch.len()
+        }
+
+        fn start_epoch(&mut self, _: u64) -> Result<()> {
+            Ok(())
+        }
+
+        fn next_batch(&mut self, batch: &mut Batch) -> Result<bool> {
+            batch.clone_from(&self.batch);
+            self.left = self.left.saturating_sub(1);
+            Ok(self.left > 0)
+        }
+    }
+
+    /// Clicks follow the dense feature, but not for those with id 2.
+    fn batch() -> Batch {
+        let sparse =
+            JaggedTensor::new(vec![0, 1, 2, 0, 2, 1], vec![0, 2, 3, 3, 6], Some(vec![1.0, 1.0, 1.0, 1.0, 2.0, 1.0]));
+        Batch::new(
+            arr2(&[[1.0], [1.0], [-1.0], [1.0]]).view(),
+            vec![sparse.unwrap()],
+            arr1(&[1.0, 0.0, 0.0, 0.0]).view(),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn one_step_is_worked_out_by_hand() {
+        // Adagrad's first step is the learning rate in the direction of each gradient's sign. At
+        // weights 0 the first sample's gradient by the logit is 0.5 - 1 < 0.
+        let mut model = LogisticRegression::new(1, &[3], 0.1);
+        let batch = batch();
+        model.step(&batch, 0, -0.5);
+        assert_eq!([model.bias.value, model.dense[0].value], [0.1, 0.1]);
+        assert_eq!(model.sparse[0].iter().map(|w| w.value).collect::<Vec<_>>(), [0.1, 0.1, 0.0]);
+        let mut probabilities = Vec::new();
+        model.predict(&batch, &mut probabilities).unwrap();
+        let expected = [0.4, 0.2, 0.0, 0.4].map(sigmoid);
+        for (p, e) in probabilities.iter().zip(expected) {
+            assert!((p - e).abs() < 1e-6, "{probabilities:?}, not {expected:?}"); // a few roundings of f32
+        }
+    }
+
+    #[test]
+    fn what_is_linear_is_learned() {
+        let mut model = LogisticRegression::new(1, &[3], 0.5);
+        model.train(&mut Repeated { batch: batch(), left: 200 }).unwrap();
+        let mut probabilities = Vec::new();
+        model.predict(&batch(), &mut probabilities).unwrap();
+        for (p, label) in probabilities.iter().zip(batch().labels) {
+            assert!((p - label).abs() < 0.1, "{probabilities:?}");
+        }
+    }
+
+    #[test]
+    fn a_batch_that_does_not_fit_is_an_error() {
+        let message = |model: LogisticRegression| model.predict(&batch(), &mut Vec::new()).unwrap_err().to_string();
+        let table = message(LogisticRegression::new(1, &[2], 0.1));
+        assert_eq!(table, "batch: table 0, sample 1: id 2, but the table has 2 rows");
+        let dense = message(LogisticRegression::new(2, &[3], 0.1));
+        assert_eq!(dense, "batch: 1 dense features a sample, the model takes 2");
+    }
+}

@@ -126,3 +126,77 @@ impl BatchSource for DatasetSource<'_> {
         Ok(!places.is_empty())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::criteo::{DatasetBuilder, Row};
+    use std::path::Path;
+
+    /// Row `i` has `i` in every integer.
+    fn numbered(rows: usize) -> Dataset {
+        let mut builder = DatasetBuilder::default();
+        for i in 0..rows {
+            builder.push(Row { label: Some(0), ints: [i as i32; DENSE_FEATURES], ids: [i as u32; SPARSE_FEATURES] });
+        }
+        builder.finish(1, Path::new("rows")).unwrap()
+    }
+
+    /// The sizes of all batches of a pass, and its rows in order.
+    fn pass(source: &mut DatasetSource, epoch: u64) -> (Vec<usize>, Vec<u32>) {
+        source.start_epoch(epoch).unwrap();
+        let (mut sizes, mut rows, mut batch) = (Vec::new(), Vec::new(), Batch::default());
+        while source.next_batch(&mut batch).unwrap() {
+            batch.check(DENSE_FEATURES, [1000; SPARSE_FEATURES].into_iter()).unwrap();
+            sizes.push(batch.len());
+            for b in 0..batch.len() {
+                let row = batch.sparse[3].bag(b)[0];
+                assert_eq!(batch.dense[b * DENSE_FEATURES], log_dense(row as i32));
+                rows.push(row);
+            }
+        }
+        assert!(batch.is_empty() && !source.next_batch(&mut batch).unwrap());
+        (sizes, rows)
+    }
+
+    #[test]
+    fn in_order_every_row_comes_once_and_the_last_batch_is_short() {
+        let dataset = numbered(50);
+        for (rows, batch_size, expected) in
+            [(0..50, 20, vec![20, 20, 10]), (0..40, 20, vec![20, 20]), (7..12, 100, vec![5]), (50..50, 3, vec![])]
+        {
+            let mut source = DatasetSource::new(&dataset, rows.clone(), batch_size, Order::InOrder);
+            assert_eq!(source.rows(), rows.len());
+            for epoch in [0, 1] {
+                let (sizes, found) = pass(&mut source, epoch);
+                assert_eq!(sizes, expected);
+                assert_eq!(found, (rows.start as u32..rows.end as u32).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn shuffled_every_row_comes_once_in_an_order_of_its_own() {
+        let dataset = numbered(500);
+        let mut orders = Vec::new();
+        for seed in [0, 1, 2] {
+            let mut source = DatasetSource::new(&dataset, 100..457, 32, Order::Shuffled(seed));
+            for epoch in [0, 1, 2] {
+                let (_, order) = pass(&mut source, epoch);
+                let mut sorted = order.clone();
+                sorted.sort_unstable();
+                assert_eq!(sorted, (100..457).collect::<Vec<_>>());
+                assert!(!orders.contains(&order), "seed {seed}, pass {epoch}: an order seen before");
+                orders.push(order);
+            }
+            assert_eq!(pass(&mut source, 1).1, orders[orders.len() - 2], "a pass does not depend on those before it");
+        }
+    }
+
+    #[test]
+    fn the_order_of_a_seed_stays_the_same() {
+        let dataset = numbered(10);
+        let mut source = DatasetSource::new(&dataset, 0..10, 10, Order::Shuffled(727));
+        assert_eq!(pass(&mut source, 0).1, [9, 1, 0, 5, 6, 8, 7, 3, 2, 4]);
+    }
+}

@@ -9,9 +9,8 @@
 //!
 //! `f_j` is a parabola in `ln(1 + x_j)`, `w_c` a number and `u_c` a vector that belong to an id
 //! for good; the sum of dot products, over a few pairs of columns, is what factorization machines
-//! and a DLRM's interaction are made for, and what no linear model can learn: the vectors of a
-//! column have mean 0, so that an id tells nothing without its partner. No model can rank rows
-//! better than the probabilities themselves, so their AUC is the ceiling.
+//! and a DLRM's interaction are made for, and what a linear model cannot learn. No model can rank
+//! rows better than the probabilities themselves, so their AUC is the ceiling.
 //!
 //! A number that belongs to an id is a hash of the seed, the column and the id's rank: nothing is
 //! stored, whatever the vocabulary. Row `k` depends on the seed and `k` alone, so rows can be
@@ -27,7 +26,7 @@ use crate::data::criteo::{
     BadRows, DENSE_FEATURES, Dataset, DatasetBuilder, Labels, RowReader, SPARSE_FEATURES, write_row,
 };
 use crate::error::Result;
-use draw::{PowerLaw, hash, scramble};
+use draw::{PowerLaw, hash, scramble, stream};
 use effects::Effects;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 use rayon::prelude::*;
@@ -56,8 +55,11 @@ pub struct Block {
     pub probabilities: Vec<f32>,
 }
 
-/// Rows a block: about 1 MB of text.
+/// Rows a block.
 const BLOCK_ROWS: u64 = 4096;
+
+/// Room for their text.
+const BLOCK_BYTES: usize = 300 * BLOCK_ROWS as usize;
 
 /// Features of a row before their ids are scrambled: ranks in each column's power law.
 struct Features {
@@ -77,9 +79,12 @@ pub struct Teacher {
 impl Teacher {
     /// The teacher of `config` that `seed` makes. Its effects are scaled, and its bias is set, on
     /// a sample of its own rows.
+    ///
+    /// # Panics
+    /// If a column of ids has no id, 2³¹ or more, or a skew of 1.
     pub fn new(seed: u64, config: TeacherConfig) -> Self {
         let laws = config.ids.map(|column| PowerLaw::new(column.vocabulary, column.skew));
-        let effects = Effects::new(seed, &config, &laws);
+        let effects = Effects::new(seed, &config);
         let mut teacher = Teacher { seed, config, laws, effects };
         // Rows that nobody asks for: counted down from the last.
         let sample: Vec<Features> =
@@ -104,17 +109,16 @@ impl Teacher {
     /// The first `rows` rows in order, a [`Block`] at a time, after `finish` has been applied to
     /// each: both on all threads of the pool.
     pub fn blocks<T: Send>(&self, rows: u64, finish: impl Fn(Block) -> T + Sync) -> impl Iterator<Item = T> {
-        let starts = (0..rows).step_by(BLOCK_ROWS as usize);
-        let starts: Vec<u64> = starts.collect();
-        let at_a_time = 4 * rayon::current_num_threads();
-        (0..starts.len()).step_by(at_a_time).flat_map(move |first| {
-            let group = &starts[first..starts.len().min(first + at_a_time)];
-            group.par_iter().map(|&start| finish(self.block(start..rows.min(start + BLOCK_ROWS)))).collect::<Vec<T>>()
+        let group = 4 * rayon::current_num_threads() as u64 * BLOCK_ROWS;
+        (0..rows).step_by(group as usize).flat_map(move |first| {
+            let starts: Vec<u64> = (first..rows.min(first + group)).step_by(BLOCK_ROWS as usize).collect();
+            let block = |start| finish(self.block(start..rows.min(start + BLOCK_ROWS)));
+            starts.into_par_iter().map(block).collect::<Vec<T>>()
         })
     }
 
     fn block(&self, rows: Range<u64>) -> Block {
-        let mut block = Block { text: Vec::new(), probabilities: Vec::new() };
+        let mut block = Block { text: Vec::with_capacity(BLOCK_BYTES), probabilities: Vec::new() };
         for k in rows {
             let row = self.row(k);
             write_row(&mut block.text, Some(row.label), &row.ints, &row.ids);
@@ -140,7 +144,7 @@ impl Teacher {
     }
 
     fn rng(&self, k: u64) -> Xoshiro256PlusPlus {
-        Xoshiro256PlusPlus::seed_from_u64(hash(self.seed, 0, k))
+        Xoshiro256PlusPlus::seed_from_u64(hash(self.seed, stream::ROW, k))
     }
 
     fn features(&self, rng: &mut Xoshiro256PlusPlus) -> Features {
@@ -158,7 +162,7 @@ impl Teacher {
     /// What `rank` in column `c` is called: never 0, which means missing, since the key of the
     /// column has a bit that no rank has.
     fn id(&self, c: usize, rank: u32) -> u32 {
-        let key = hash(self.seed, 1, c as u64) as u32 | 1 << 31;
+        let key = hash(self.seed, stream::KEY, c as u64) as u32 | 1 << 31;
         scramble(rank ^ key)
     }
 }

@@ -141,7 +141,7 @@ impl DatasetBuilder {
         let rows = self.rows();
         let Some(split) = TimeSplit::new(rows) else {
             let skipped =
-                if self.skipped > 0 { format!(" ({} bad ones skipped)", self.skipped) } else { String::new() };
+                if self.skipped > 0 { format!(" (and {} bad, skipped)", self.skipped) } else { String::new() };
             let message = format!("{rows} rows{skipped}, expected at least 7: six to train on and one to test on");
             return Err(Error::file(name, message));
         };
@@ -167,5 +167,101 @@ impl DatasetBuilder {
             }
         }
         counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One row a label: `C1` from `c1`, everything else missing.
+    fn dataset(c1: &[u32], min_count: u32) -> Dataset {
+        let mut builder = DatasetBuilder::default();
+        for (i, &id) in c1.iter().enumerate() {
+            let mut row =
+                Row { label: Some((i % 2) as u8), ints: [i as i32 - 3; DENSE_FEATURES], ids: [0; SPARSE_FEATURES] };
+            row.ids[0] = id;
+            builder.push(row);
+        }
+        builder.finish(min_count, Path::new("rows.tsv")).unwrap()
+    }
+
+    fn c1(dataset: &Dataset) -> Vec<u32> {
+        dataset.ids().iter().map(|ids| ids[0]).collect()
+    }
+
+    #[test]
+    fn rare_and_unseen_ids_share_row_0() {
+        // 16 rows: days of 3, 3, 2, 2, 2, 2, 2, so 14 train.
+        let hashes = [9, 5, 7, 9, 5, 8, 5, 0, 0, 3, 0, 9, 5, 2, /* test */ 7, 4];
+        let cases: [(u32, [u32; 16], &[u32]); 5] = [
+            (0, [0, 1, 2, 0, 1, 3, 1, 4, 4, 5, 4, 0, 1, 6, 2, 7], &[9, 5, 7, 8, 0, 3, 2, 4]),
+            (1, [0, 1, 2, 0, 1, 3, 1, 4, 4, 5, 4, 0, 1, 6, 2, 7], &[9, 5, 7, 8, 0, 3, 2, 4]),
+            // 7 is there twice, but only once in the training days.
+            (2, [1, 2, 0, 1, 2, 0, 2, 3, 3, 0, 3, 1, 2, 0, 0, 0], &[9, 5, 0]),
+            (4, [0, 1, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0], &[5]),
+            (5, [0; 16], &[]),
+        ];
+        for (min_count, expected, vocabulary) in cases {
+            let dataset = dataset(&hashes, min_count);
+            assert_eq!(c1(&dataset), expected, "min_count {min_count}");
+            assert_eq!(dataset.vocabulary().hashes(0), vocabulary, "min_count {min_count}");
+            assert_eq!(dataset.vocabulary().shared_row(), min_count > 1);
+            assert_eq!(dataset.num_embeddings()[0], vocabulary.len() + usize::from(min_count > 1));
+            for (&hash, &row) in hashes.iter().zip(&expected) {
+                assert_eq!(dataset.vocabulary().row_of(0, hash), Some(row));
+            }
+            assert_eq!(dataset.vocabulary().row_of(0, 77), (min_count > 1).then_some(0));
+        }
+    }
+
+    #[test]
+    fn a_vocabulary_survives_saving() {
+        for min_count in [1, 2] {
+            let dataset = dataset(&[3, 1, 3, 2, 1, 8, 9, 7], min_count);
+            let vocabulary = dataset.vocabulary();
+            let saved = std::array::from_fn(|column| vocabulary.hashes(column));
+            assert_eq!(Vocabulary::from_hashes(saved, vocabulary.shared_row()), *vocabulary);
+        }
+    }
+
+    #[test]
+    fn blocks_leave_no_seam() {
+        let hashes: Vec<u32> = (0..BLOCK as u32 * 2 + 10).map(|i| i / 2 % 40_000).collect();
+        let dataset = dataset(&hashes, 1);
+        assert_eq!(c1(&dataset), hashes);
+        assert_eq!(dataset.ints()[BLOCK], [BLOCK as i32 - 3; DENSE_FEATURES]);
+        assert_eq!(dataset.ints()[..3], [[0; DENSE_FEATURES]; 3]);
+        assert_eq!(dataset.labels()[BLOCK..BLOCK + 2], [0, 1]);
+    }
+
+    #[test]
+    fn too_few_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.tsv");
+        let good = format!("1{}\n", "\t".repeat(39));
+        for (text, expected) in [
+            (String::new(), "0 rows, expected"),
+            (good.repeat(6), "6 rows, expected"),
+            (good.repeat(6) + "x\n", "6 rows (and 1 bad, skipped), expected"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = Dataset::read(&[&path], 1, BadRows::Skip).unwrap_err().to_string();
+            let expected = format!("{}: {expected} at least 7: six to train on and one to test on", path.display());
+            assert_eq!(error, expected);
+        }
+    }
+
+    #[test]
+    fn files_follow_one_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["a", "b"].map(|name| folder.path().join(name));
+        for (i, path) in paths.iter().enumerate() {
+            std::fs::write(path, format!("0{}{i}\nbad\n", "\t".repeat(39)).repeat(5)).unwrap();
+        }
+        let dataset = Dataset::read(&paths, 1, BadRows::Skip).unwrap();
+        assert_eq!((dataset.rows(), dataset.skipped()), (10, 10));
+        let last: Vec<u32> = dataset.ids().iter().map(|ids| ids[25]).collect();
+        assert_eq!(last, [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]);
     }
 }

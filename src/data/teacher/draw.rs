@@ -7,6 +7,20 @@ pub fn mix(x: u64) -> u64 {
     x ^ x >> 31
 }
 
+/// What a [`hash`] is for, so that no number is used twice.
+pub mod stream {
+    /// Row by row.
+    pub const ROW: u64 = 0;
+    /// The key that scrambles a column's ids, by column.
+    pub const KEY: u64 = 1;
+    /// The effect of an integer column, by column.
+    pub const INT: u64 = 2;
+    /// What an id adds on its own, by rank; one stream a column.
+    pub const ID: u64 = 100;
+    /// The vector of an id, by rank; one stream a column.
+    pub const VECTOR: u64 = 200;
+}
+
 /// A number that depends on all three others.
 pub fn hash(seed: u64, a: u64, b: u64) -> u64 {
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -42,8 +56,12 @@ pub struct PowerLaw {
 }
 
 impl PowerLaw {
-    /// The law of exponent `s`, not 1, over `n` ranks.
+    /// The law of exponent `s` over `n` ranks.
+    ///
+    /// # Panics
+    /// If there is no rank, 2³¹ or more, or if `s` is 1.
     pub fn new(n: u32, s: f64) -> Self {
+        assert!((1..1 << 31).contains(&n) && s != 1.0, "PowerLaw: {n} ranks, exponent {s}");
         let exponent = 1.0 - s;
         PowerLaw { n, exponent, reach: (f64::from(n) + 1.0).powf(exponent) - 1.0 }
     }
@@ -53,24 +71,24 @@ impl PowerLaw {
         let x = (1.0 + u * self.reach).powf(1.0 / self.exponent);
         (x as u32).clamp(1, self.n) - 1
     }
-
-    /// The probability of `rank`.
-    pub fn probability(&self, rank: u32) -> f64 {
-        let below = |x: f64| (x.powf(self.exponent) - 1.0) / self.reach;
-        below(f64::from(rank) + 2.0) - below(f64::from(rank) + 1.0)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// `P(rank)` of the bounded Pareto variable: the mass between `rank + 1` and `rank + 2`.
+    fn probability(law: &PowerLaw, rank: u32) -> f64 {
+        let below = |x: f64| (x.powf(law.exponent) - 1.0) / law.reach;
+        below(f64::from(rank) + 2.0) - below(f64::from(rank) + 1.0)
+    }
+
     #[test]
     fn ranks_have_their_probabilities() {
         const DRAWS: u32 = 100_000;
         for (n, s) in [(1, 1.1), (3, 1.1), (50, 1.5), (10_000, 0.8)] {
             let law = PowerLaw::new(n, s);
-            let total: f64 = (0..n).map(|r| law.probability(r)).sum();
+            let total: f64 = (0..n).map(|r| probability(&law, r)).sum();
             assert!((total - 1.0).abs() < 1e-9, "{n} ranks: {total}");
             let mut seen = vec![0u32; n as usize];
             for i in 0..DRAWS {
@@ -78,7 +96,7 @@ mod tests {
             }
             // Draws at even steps hit an interval of the distribution to within one draw.
             for (rank, &times) in seen.iter().enumerate() {
-                let expected = law.probability(rank as u32) * f64::from(DRAWS);
+                let expected = probability(&law, rank as u32) * f64::from(DRAWS);
                 assert!((f64::from(times) - expected).abs() <= 1.01, "rank {rank} of {n}: {times}, not {expected}");
             }
         }

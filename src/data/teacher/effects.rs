@@ -1,19 +1,14 @@
 //! What each feature adds to the logit.
 
-use super::draw::{PowerLaw, four_uniform, hash};
+use super::draw::{four_uniform, hash, stream};
 use super::{Features, TeacherConfig};
-use crate::data::criteo::{DENSE_FEATURES, SPARSE_FEATURES};
+use crate::data::criteo::DENSE_FEATURES;
 
 /// Rows that the scales and the bias are set on.
-pub(super) const SAMPLE: u64 = 1 << 14;
-
-/// Streams of numbers that belong to an id or a column for good; the last two are one a column.
-const INT_STREAM: u64 = 2;
-const ID_STREAM: u64 = 100;
-const VECTOR_STREAM: u64 = 200;
+pub(super) const SAMPLE: u64 = 1 << 15;
 
 /// Components of the vector of an id.
-const VECTOR: usize = 4;
+const VECTOR: usize = 2;
 
 /// The teacher's functions of the features.
 #[derive(Debug, Clone)]
@@ -22,8 +17,6 @@ pub(super) struct Effects {
     /// Per integer column: centre and width of its logarithm, slope and curvature of its effect.
     ints: [IntEffect; DENSE_FEATURES],
     pairs: Vec<(usize, usize)>,
-    /// The mean vector of each column that is in a pair, over the power law of its ids.
-    means: [[f32; VECTOR]; SPARSE_FEATURES],
     /// Factors of the three parts of the logit: integers, ids, pairs.
     scales: [f64; 3],
     bias: f64,
@@ -39,33 +32,15 @@ struct IntEffect {
 
 impl Effects {
     /// Effects whose scales are not set yet.
-    pub fn new(seed: u64, config: &TeacherConfig, laws: &[PowerLaw; SPARSE_FEATURES]) -> Self {
+    pub fn new(seed: u64, config: &TeacherConfig) -> Self {
         let ints = std::array::from_fn(|j| {
-            let [slope, curvature, ..] = four_uniform(hash(seed, INT_STREAM, j as u64));
+            let [slope, curvature, ..] = four_uniform(hash(seed, stream::INT, j as u64));
             let column = config.ints[j];
             // A logistic variable of scale s has the standard deviation π s / √3 = 1.8 s.
             let (centre, width) = (column.median.ln_1p() as f32, 1.8 * column.spread as f32);
             IntEffect { centre, width, slope, curvature }
         });
-        let mut effects =
-            Effects { seed, ints, pairs: config.pairs.clone(), means: Default::default(), scales: [1.0; 3], bias: 0.0 };
-        for (c, law) in laws.iter().enumerate() {
-            if config.pairs.iter().any(|&(a, b)| a == c || b == c) {
-                effects.means[c] = effects.mean_vector(c, config.ids[c].vocabulary, law);
-            }
-        }
-        effects
-    }
-
-    fn mean_vector(&self, c: usize, vocabulary: u32, law: &PowerLaw) -> [f32; VECTOR] {
-        let mut mean = [0.0; VECTOR];
-        for rank in 0..vocabulary {
-            let probability = law.probability(rank) as f32;
-            for (mean, x) in mean.iter_mut().zip(self.vector(c, rank)) {
-                *mean += probability * x;
-            }
-        }
-        mean
+        Effects { seed, ints, pairs: config.pairs.clone(), scales: [1.0; 3], bias: 0.0 }
     }
 
     /// Sets the three scales so that each part has the standard deviation of the configuration
@@ -107,8 +82,7 @@ impl Effects {
         for &(a, b) in &self.pairs {
             if let (Some(i), Some(j)) = (features.ranks[a], features.ranks[b]) {
                 let (u, v) = (self.vector(a, i), self.vector(b, j));
-                let centred = |c: usize, u: [f32; VECTOR], k: usize| u[k] - self.means[c][k];
-                pairs += (0..VECTOR).map(|k| centred(a, u, k) * centred(b, v, k)).sum::<f32>();
+                pairs += u.iter().zip(v).map(|(u, v)| u * v).sum::<f32>();
             }
         }
         [f64::from(ints), f64::from(ids), f64::from(pairs)]
@@ -117,12 +91,13 @@ impl Effects {
     /// What an id adds on its own: less, the rarer it is, since what is seen a few times cannot
     /// be learned by anyone.
     fn weight(&self, c: usize, rank: u32) -> f32 {
-        let [weight, ..] = four_uniform(hash(self.seed, ID_STREAM + c as u64, rank.into()));
-        weight / (1.0 + rank as f32 / 50.0).sqrt()
+        let [weight, ..] = four_uniform(hash(self.seed, stream::ID + c as u64, rank.into()));
+        weight / (1.0 + rank as f32 / 20.0)
     }
 
     fn vector(&self, c: usize, rank: u32) -> [f32; VECTOR] {
-        four_uniform(hash(self.seed, VECTOR_STREAM + c as u64, rank.into()))
+        let numbers = four_uniform(hash(self.seed, stream::VECTOR + c as u64, rank.into()));
+        std::array::from_fn(|k| numbers[k])
     }
 }
 
