@@ -55,6 +55,9 @@ pub struct DatasetSource<'a> {
     permutation: Vec<u32>,
     /// Rows of this pass given out.
     position: usize,
+    /// The rows of the batch in hand.
+    ints: Vec<[i32; DENSE_FEATURES]>,
+    ids: Vec<[u32; SPARSE_FEATURES]>,
 }
 
 impl<'a> DatasetSource<'a> {
@@ -69,7 +72,8 @@ impl<'a> DatasetSource<'a> {
             Order::InOrder => None,
             Order::Shuffled(seed) => Some(seed),
         };
-        let mut source = DatasetSource { dataset, rows, batch_size, seed, permutation: Vec::new(), position: 0 };
+        let (permutation, ints, ids) = (Vec::new(), Vec::new(), Vec::new());
+        let mut source = DatasetSource { dataset, rows, batch_size, seed, permutation, position: 0, ints, ids };
         source.permute(0);
         source
     }
@@ -80,11 +84,6 @@ impl<'a> DatasetSource<'a> {
         self.permutation.clear();
         self.permutation.extend(row(self.rows.start)..row(self.rows.end));
         self.permutation.shuffle(&mut epoch_rng(seed, epoch));
-    }
-
-    /// The row of the dataset that stands at place `i` of this pass.
-    fn row(&self, i: usize) -> usize {
-        if self.seed.is_some() { self.permutation[i] as usize } else { self.rows.start + i }
     }
 }
 
@@ -113,15 +112,22 @@ impl BatchSource for DatasetSource<'_> {
     }
 
     fn next_batch(&mut self, batch: &mut Batch) -> Result<bool> {
-        let places = self.position..self.rows.len().min(self.position + self.batch_size);
-        self.position = places.end;
+        let DatasetSource { dataset, rows, permutation, position, ints, ids, .. } = self;
+        let places = *position..rows.len().min(*position + self.batch_size);
+        *position = places.end;
+        let row_at = |i: usize| permutation.get(i).map_or(rows.start + i, |&row| row as usize);
+        let rows = places.clone().map(row_at);
+        // Rows lie far apart in memory. Loops that do nothing but fetch have many fetches under
+        // way at once, so each array is gathered by itself before anything is computed.
         batch.clear(DENSE_FEATURES, SPARSE_FEATURES);
-        for row in places.clone().map(|i| self.row(i)) {
-            batch.labels.push(f32::from(self.dataset.labels()[row]));
-            batch.dense.extend(self.dataset.ints()[row].map(log_dense));
-            for (bags, id) in batch.sparse.iter_mut().zip(self.dataset.ids()[row]) {
-                bags.push_bag(&[id]);
-            }
+        batch.labels.extend(rows.clone().map(|row| f32::from(dataset.labels()[row])));
+        ints.clear();
+        ints.extend(rows.clone().map(|row| dataset.ints()[row]));
+        ids.clear();
+        ids.extend(rows.map(|row| dataset.ids()[row]));
+        batch.dense.extend(ints.as_flattened().iter().map(|&x| log_dense(x)));
+        for (table, bags) in batch.sparse.iter_mut().enumerate() {
+            ids.iter().for_each(|row| bags.push_bag(&[row[table]]));
         }
         Ok(!places.is_empty())
     }
