@@ -1,6 +1,7 @@
 //! The deep learning recommendation model (Naumov et al. 2019, arXiv 1906.00091) from scratch.
 #![forbid(unsafe_code)]
 
+pub mod baseline;
 pub mod batch;
 pub mod data;
 pub mod error;

@@ -1,0 +1,85 @@
+//! Writes generated rows in Criteo's format: see `dlrm::data::teacher`.
+//!
+//! ```sh
+//! cargo run --release --example generate_rows -- --rows 20000000 --output rows.tsv --seed 1
+//! ```
+
+use clap::Parser;
+use dlrm::data::teacher::{Block, Teacher, TeacherConfig};
+use dlrm::{Error, Result};
+use flate2::{Compression, write::GzEncoder};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Writes rows in Criteo's format, made by a planted teacher.
+#[derive(Parser)]
+struct Args {
+    /// How many rows.
+    #[arg(long)]
+    rows: u64,
+    /// The file to write; compressed if its name ends in .gz.
+    #[arg(long)]
+    output: PathBuf,
+    /// Rows depend on this and on nothing else.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// As many different ids as Criteo's Kaggle set, instead of a few thousand.
+    #[arg(long)]
+    kaggle_vocabularies: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
+    let config = if args.kaggle_vocabularies { TeacherConfig::kaggle() } else { TeacherConfig::small() };
+    let teacher = Teacher::new(args.seed, config);
+    let name = args.output.file_name().filter(|_| !args.output.is_dir());
+    let name = name.ok_or_else(|| Error::file(&args.output, "not the name of a file, expected one for --output"))?;
+    // Written under another name first, so that what has the right name is complete.
+    let mut partial_name = OsString::from(".");
+    partial_name.push(name);
+    partial_name.push(format!(".{}.part", std::process::id()));
+    let partial = args.output.with_file_name(partial_name);
+    let done = write(&teacher, args, &partial).and_then(|()| fs::rename(&partial, &args.output));
+    done.map_err(|e| {
+        let _ = fs::remove_file(&partial); // it may never have been made
+        Error::io(&args.output, e)
+    })
+}
+
+fn write(teacher: &Teacher, args: &Args, path: &Path) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    let compress = args.output.extension().is_some_and(|e| e == "gz");
+    let style = ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} rows, {per_sec}, {eta} left");
+    let bar = ProgressBar::new(args.rows).with_style(style.expect("a valid template"));
+    let blocks = teacher.blocks(args.rows, |block| {
+        let rows = block.probabilities.len() as u64;
+        Ok::<_, io::Error>((if compress { gz_member(&block)? } else { block.text }, rows))
+    });
+    for block in blocks {
+        let (bytes, rows) = block?;
+        file.write_all(&bytes)?;
+        bar.inc(rows);
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// One member a block: a .gz may have many, so blocks are compressed side by side.
+fn gz_member(block: &Block) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(&block.text)?;
+    encoder.finish()
+}
