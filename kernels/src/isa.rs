@@ -10,7 +10,7 @@
 //! a function that stays out of line is compiled without the set's features, and each of its
 //! lane operations then becomes a call.
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(x86_simd)]
 use crate::simd::{Avx2, Avx512};
 use crate::simd::{Scalar, Simd};
 use std::sync::OnceLock;
@@ -26,9 +26,9 @@ pub struct Isa(Level);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
     Scalar,
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(x86_simd)]
     Avx2,
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(x86_simd)]
     Avx512,
 }
 
@@ -74,7 +74,7 @@ impl Isa {
     /// The environment does not change it.
     pub fn available() -> impl Iterator<Item = Isa> {
         let mut levels = Vec::with_capacity(3);
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(x86_simd)]
         {
             let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
             let avx512 = avx2
@@ -103,9 +103,9 @@ impl Isa {
     pub fn name(self) -> &'static str {
         match self.0 {
             Level::Scalar => "scalar",
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(x86_simd)]
             Level::Avx2 => "avx2",
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(x86_simd)]
             Level::Avx512 => "avx512",
         }
     }
@@ -116,23 +116,23 @@ impl Isa {
             Level::Scalar => kernel.run(Scalar::new()),
             // SAFETY: an `Isa` of this level is only made by `available`, after the processor
             // said that it has AVX2 and FMA.
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(x86_simd)]
             Level::Avx2 => unsafe { run_avx2(kernel) },
             // SAFETY: an `Isa` of this level is only made by `available`, after the processor
             // said that it has AVX-512 F, BW, DQ and VL, and AVX2 and FMA.
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(x86_simd)]
             Level::Avx512 => unsafe { run_avx512(kernel) },
         }
     }
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(x86_simd)]
 #[target_feature(enable = "avx2,fma")]
 fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx2::new())
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(x86_simd)]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx512::new())

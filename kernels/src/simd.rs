@@ -7,15 +7,15 @@
 //! [`reduce_sum`](Simd::reduce_sum), whose tree depends on the width; kernels that promise equal
 //! bits use neither, and sum over lanes with [`dot16`].
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(x86_simd)]
 mod avx2;
-#[cfg(target_arch = "x86_64")]
+#[cfg(x86_simd)]
 mod avx512;
 mod scalar;
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(x86_simd)]
 pub(crate) use avx2::Avx2;
-#[cfg(target_arch = "x86_64")]
+#[cfg(x86_simd)]
 pub(crate) use avx512::Avx512;
 pub(crate) use scalar::Scalar;
 

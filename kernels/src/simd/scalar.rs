@@ -150,13 +150,13 @@ impl Simd for Scalar {
 
     #[inline(always)]
     fn prefetch(self, address: *const f32) {
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(x86_simd)]
         // SAFETY: a prefetch never faults, wherever it points, and every x86-64 has it.
         unsafe {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             _mm_prefetch::<_MM_HINT_T0>(address.cast());
         }
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(not(x86_simd))]
         let _ = address;
     }
 }
