@@ -104,10 +104,20 @@ impl JaggedTensor {
         self.offsets.push(u32::try_from(self.values.len()).expect("at most u32::MAX ids"));
     }
 
+    /// Gives each lookup the weight `weight(id)`, in the memory it already has.
+    pub(crate) fn weigh(&mut self, weight: impl Fn(u32) -> f32) {
+        let weights = self.weights.get_or_insert_default();
+        weights.clear();
+        weights.extend(self.values.iter().map(|&id| weight(id)));
+    }
+
     /// Becomes a copy of `other`, in the memory it already has.
     pub fn copy_from(&mut self, other: &JaggedTensor) {
         self.values.clone_from(&other.values);
         self.offsets.clone_from(&other.offsets);
-        self.weights.clone_from(&other.weights);
+        match (&mut self.weights, &other.weights) {
+            (Some(mine), Some(w)) => mine.clone_from(w),
+            (mine, w) => mine.clone_from(w),
+        }
     }
 }

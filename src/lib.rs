@@ -1,16 +1,80 @@
 //! The deep learning recommendation model (Naumov et al. 2019, arXiv 1906.00091) from scratch.
+//!
+//! The crate is built in floors, and each uses those below it only:
+//!
+//! | floor | modules | what |
+//! |---|---|---|
+//! | 6 | [`baseline`] | a logistic regression to compare with |
+//! | 5 | [`data`], [`metrics`] | rows to batches; predictions to figures |
+//! | 4 | [`nn`], [`optim`] | layers and the model; optimizers and learning-rate policy |
+//! | 3 | [`ops`] | one differentiable operation a file |
+//! | 2 | [`tape`], [`gradients`], [`mod@gradcheck`] | reverse-mode differentiation |
+//! | 1 | [`backend`], [`parameters`] | where things are computed and where what is learned lives |
+//! | 1 | [`tensor`], [`buffer`], [`jagged`], [`batch`], [`random`], [`error`] | plain data |
+//! | 0 | the crate `dlrm-kernels` | SIMD loops over slices |
+//!
+//! A training step, by hand:
+//!
+//! ```
+//! use dlrm::backend::{Cpu, LossKind};
+//! use dlrm::nn::{Dlrm, DlrmConfig, Model};
+//! use dlrm::optim::{Optimizer, UpdateRule};
+//! use dlrm::{Batch, Gradients, JaggedTensor, Parameters, Stream, Tape, ops};
+//! use std::sync::Arc;
+//!
+//! let mut params = Parameters::new(Arc::new(Cpu::new(1)));
+//! let config = DlrmConfig { embedding_dim: 16, ..DlrmConfig::criteo_kaggle(vec![100, 50]) };
+//! let model = Dlrm::new(&config, &mut params, &mut Stream::native(1))?;
+//! let batch = Batch {
+//!     dense: vec![0.5; 2 * 13],
+//!     dense_features: 13,
+//!     sparse: vec![JaggedTensor::one_per_bag(vec![3, 99]), JaggedTensor::one_per_bag(vec![49, 0])],
+//!     labels: vec![1.0, 0.0],
+//! };
+//! model.check(&batch)?;
+//!
+//! let mut tape = Tape::new(params.backend().clone());
+//! let mut grads = Gradients::new(&params);
+//! let mut optimizer = Optimizer::new(UpdateRule::Sgd, &params);
+//! let mut losses = Vec::new();
+//! for _ in 0..3 {
+//!     tape.clear();
+//!     grads.clear();
+//!     let logits = model.forward(&mut tape, &params, &batch);
+//!     let labels = tape.input(&[2], &batch.labels);
+//!     let loss = ops::loss(&mut tape, LossKind::BCE, logits, labels);
+//!     losses.push(tape.value(loss).as_slice()[0]);
+//!     tape.backward(loss, &params, &mut grads);
+//!     optimizer.step(&mut params, &grads, 0.1);
+//! }
+//! assert!(losses[2] < losses[0]);
+//! # Ok::<(), dlrm::Error>(())
+//! ```
 #![forbid(unsafe_code)]
 
+pub mod backend;
 pub mod baseline;
 pub mod batch;
+pub mod buffer;
 pub mod data;
 pub mod error;
+pub mod gradcheck;
+pub mod gradients;
 pub mod jagged;
 pub mod metrics;
+pub mod nn;
+pub mod ops;
 pub mod optim;
+pub mod parameters;
 pub mod random;
+pub mod tape;
+pub mod tensor;
 
 pub use batch::Batch;
 pub use error::{Error, Result};
+pub use gradients::Gradients;
 pub use jagged::JaggedTensor;
+pub use parameters::Parameters;
 pub use random::Stream;
+pub use tape::{Tape, Var};
+pub use tensor::Tensor;

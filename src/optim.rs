@@ -1,3 +1,48 @@
-//! Optimizers and their learning rate.
+//! Optimizers: how a gradient changes a parameter.
 
 pub mod schedule;
+
+pub use crate::backend::{State, UpdateRule};
+
+use crate::gradients::Gradients;
+use crate::parameters::{DenseId, Parameters};
+
+/// An [`UpdateRule`] with its state for every parameter.
+#[derive(Debug)]
+pub struct Optimizer {
+    rule: UpdateRule,
+    steps: u64,
+    dense: Vec<State>,
+    tables: Vec<State>,
+}
+
+impl Optimizer {
+    /// State of zeros for each of `params`.
+    pub fn new(rule: UpdateRule, params: &Parameters) -> Self {
+        let dense = params.dense().iter().map(|p| State::zeros(rule.state_lens(false, p.value().len(), 1)));
+        let tables =
+            params.tables().iter().map(|t| State::zeros(rule.state_lens(true, t.num_embeddings(), t.embedding_dim())));
+        Optimizer { rule, steps: 0, dense: dense.collect(), tables: tables.collect() }
+    }
+
+    /// The rule.
+    pub fn rule(&self) -> UpdateRule {
+        self.rule
+    }
+
+    /// Changes every parameter that has a gradient.
+    ///
+    /// # Panics
+    /// If `params` or `grads` are not those of the parameters this optimizer was made for.
+    pub fn step(&mut self, params: &mut Parameters, grads: &Gradients, lr: f32) {
+        self.steps += 1;
+        let backend = params.backend().clone();
+        for (i, state) in self.dense.iter_mut().enumerate() {
+            let id = DenseId(i);
+            if let Some(grad) = grads.dense(id) {
+                params.update(id, |value| backend.update_dense(self.rule, lr, self.steps, value, grad, state));
+            }
+        }
+        backend.update_tables(self.rule, lr, self.steps, params.tables_mut(), grads.tables(), &mut self.tables);
+    }
+}

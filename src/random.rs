@@ -36,7 +36,7 @@ impl Stream {
     /// Sub-stream `chunk` of `key`: what a thread draws from when it fills the `chunk`-th piece of
     /// an array, so that the array doesn't depend on the number of threads.
     ///
-    /// Take `key` from [`next_key`](Self::next_key), a new one for each array.
+    /// Take `key` from [`parallel_key`](Self::parallel_key), a new one for each array.
     pub fn native_at(key: u64, chunk: u64) -> Self {
         // Keys and chunks count up; mixed, their neighbours land far apart in the seeding sequence.
         Self::native(mix(mix(key) ^ chunk))
@@ -47,11 +47,12 @@ impl Stream {
         Words::Numpy(Box::new(Mt::new(seed))).into()
     }
 
-    /// 64 random bits, to derive sub-streams from with [`native_at`](Self::native_at).
-    pub fn next_key(&mut self) -> u64 {
+    /// A key for [`native_at`](Self::native_at), if this stream splits: NumPy's can only be drawn
+    /// from in order.
+    pub fn parallel_key(&mut self) -> Option<u64> {
         match &mut self.words {
-            Words::Native(rng) => rng.next_u64(),
-            Words::Numpy(mt) => mt.next_u64(),
+            Words::Native(rng) => Some(rng.next_u64()),
+            Words::Numpy(_) => None,
         }
     }
 

@@ -1,0 +1,181 @@
+//! The one boundary between what is computed and where.
+//!
+//! The tape, the operations, the layers and the trainer call a [`Backend`] with whole tensors;
+//! which memory those live in, how many threads work on them and with which instructions is
+//! decided below this line. [`Cpu`] is the backend of this crate.
+
+mod cpu;
+mod row_grads;
+mod rule;
+mod storage;
+
+pub use cpu::Cpu;
+pub use dlrm_kernels::embedding_bag::Pooling;
+pub use dlrm_kernels::gemm::{Activation, Beta};
+pub use row_grads::RowGrads;
+pub use rule::{State, UpdateRule};
+pub use storage::{DenseParameter, PackedWeight, Table};
+
+use crate::jagged::JaggedTensor;
+use crate::tensor::Tensor;
+use std::fmt::Debug;
+
+/// How the vectors of a sample meet (paper sections 2.1.3 and 2.2; the reference's
+/// `--arch-interaction-op` and `--arch-interaction-itself`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InteractionKind {
+    /// Dot products of all pairs, the dense vector in front:
+    /// `[x, v₁·v₀, v₂·v₀, v₂·v₁, …]` with `v₀ = x`.
+    Dot,
+    /// As `Dot`, and each vector with itself: `[x, v₀·v₀, v₁·v₀, v₁·v₁, …]`.
+    DotItself,
+    /// All vectors side by side: `[x, v₁, v₂, …]`.
+    Cat,
+}
+
+/// A loss on logits `x` for labels `y`; each is a mean over the `B` samples, `p = σ(x)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum LossKind {
+    /// Binary cross entropy, `mean(w[y] · −(y ln p + (1−y) ln(1−p)))`, taken from the logit so
+    /// that it stays finite (the reference's `bce`, and `wbce` where the weights `[w₀, w₁]` are
+    /// not 1).
+    Bce {
+        /// The weight of a sample of class 0 and of class 1.
+        class_weights: [f32; 2],
+    },
+    /// Mean squared error of the probability, `mean((p − y)²)`: the reference's default.
+    Mse,
+}
+
+impl LossKind {
+    /// Binary cross entropy with both classes weighing the same.
+    pub const BCE: LossKind = LossKind::Bce { class_weights: [1.0, 1.0] };
+}
+
+/// The operations a model is made of, on whole tensors.
+///
+/// Names and shapes are those of the kernels: `X` is `M × K`, `W` is `N × K` (out × in), `Y` is
+/// `M × N`, `M = B` the batch. With [`Beta::Zero`] an output is overwritten and never read, with
+/// [`Beta::One`] added to. Each panics, with the operation and both shapes, where shapes do not
+/// fit: that is a mistake in a program, never in data.
+///
+/// An implementation promises determinism: the same inputs give the same bits, whatever the
+/// number of threads.
+pub trait Backend: Debug + Send + Sync {
+    /// One line for people: processor or adapter, instruction set, threads.
+    fn describe(&self) -> String;
+
+    /// Bytes that could be allocated now, if the system tells.
+    fn available_memory(&self) -> Option<u64>;
+
+    /// Runs `work` with this backend's threads at hand. Wrap a whole loop over steps in it: each
+    /// operation then finds its threads awake, and hands them work without allocating.
+    fn scope(&self, work: &mut (dyn FnMut() + Send));
+
+    /// Fills a table from independent uniform draws on `[low, high)`, a function of `key` alone.
+    fn fill_uniform(&self, table: &mut Table, key: u64, low: f64, high: f64);
+
+    /// Lays out `weight` (`N × K`) for the products with it.
+    fn pack(&self, weight: &Tensor, packed: &mut PackedWeight);
+
+    /// `Y = act(X · Wᵀ + b)`.
+    fn linear(
+        &self,
+        x: &Tensor,
+        weight: &DenseParameter,
+        bias: Option<&DenseParameter>,
+        act: Activation,
+        y: &mut Tensor,
+    );
+
+    /// `dX = dY · W`.
+    fn linear_backward_input(&self, dy: &Tensor, weight: &DenseParameter, dx: &mut Tensor, beta: Beta);
+
+    /// `dW = dYᵀ · X`.
+    fn linear_backward_weight(&self, dy: &Tensor, x: &Tensor, dw: &mut Tensor, beta: Beta);
+
+    /// `db = Σ_m dY[m]`.
+    fn linear_backward_bias(&self, dy: &Tensor, db: &mut Tensor, beta: Beta);
+
+    /// `dY ← dY where Y > 0, else 0`, in place: the derivative of ReLU, taken as 0 at 0.
+    fn relu_backward(&self, y: &Tensor, dy: &mut Tensor);
+
+    /// `Y = σ(X) = 1 / (1 + e⁻ˣ)`.
+    fn sigmoid(&self, x: &Tensor, y: &mut Tensor);
+
+    /// `dX = dY · Y (1 − Y)`.
+    fn sigmoid_backward(&self, y: &Tensor, dy: &Tensor, dx: &mut Tensor, beta: Beta);
+
+    /// Pooled lookups in all `tables`, side by side: `out[b, t] = Σ_{i ∈ bag b of t} w_i · W_t[i]`
+    /// (`B × T × D`), divided by the bag's length for [`Pooling::Mean`]; an empty bag gives zeros.
+    fn embedding_bags(&self, tables: &[Table], pooling: Pooling, bags: &[JaggedTensor], out: &mut Tensor);
+
+    /// The gradients of all `tables`: for each row looked up, the sum over its lookups of
+    /// `w_i · grad_out[b, t]`.
+    fn embedding_bags_backward(
+        &self,
+        tables: &[Table],
+        pooling: Pooling,
+        bags: &[JaggedTensor],
+        grad_out: &Tensor,
+        grads: &mut [RowGrads],
+    );
+
+    /// Gives each lookup the weight of its row: `weights[i] = row_weights[ids[i]]` (`D = 1`).
+    fn gather_weights(&self, row_weights: &[Table], bags: &mut [JaggedTensor]);
+
+    /// The gradients of `row_weights`, for bags whose weights were gathered from there: for each
+    /// row, the sum over its lookups of `W_t[i] · grad_out[b, t]`.
+    fn gather_weights_backward(
+        &self,
+        tables: &[Table],
+        pooling: Pooling,
+        bags: &[JaggedTensor],
+        grad_out: &Tensor,
+        grads: &mut [RowGrads],
+    );
+
+    /// The interaction of the dense vector (`B × D`, if there is one) with the pooled ones
+    /// (`B × T × D`), into `B × out`.
+    fn interaction(&self, kind: InteractionKind, dense: Option<&Tensor>, pooled: &Tensor, out: &mut Tensor);
+
+    /// The gradients of both inputs of [`interaction`](Self::interaction), each where it is
+    /// wanted: `[of dense, of pooled]`.
+    fn interaction_backward(
+        &self,
+        kind: InteractionKind,
+        dense: Option<&Tensor>,
+        pooled: &Tensor,
+        grad_out: &Tensor,
+        grads: [Option<(&mut Tensor, Beta)>; 2],
+    );
+
+    /// The loss of logits (`B`) for labels (`B`), into one number.
+    fn loss(&self, kind: LossKind, logits: &Tensor, labels: &Tensor, out: &mut Tensor);
+
+    /// The gradient of the logits, times the one number in `grad_out`.
+    fn loss_backward(
+        &self,
+        kind: LossKind,
+        logits: &Tensor,
+        labels: &Tensor,
+        grad_out: &Tensor,
+        dx: &mut Tensor,
+        beta: Beta,
+    );
+
+    /// One step of an optimizer on a dense parameter; `t` counts steps from 1.
+    fn update_dense(&self, rule: UpdateRule, lr: f32, t: u64, value: &mut Tensor, grad: &Tensor, state: &mut State);
+
+    /// One step of an optimizer on the touched rows of all tables.
+    fn update_tables(
+        &self,
+        rule: UpdateRule,
+        lr: f32,
+        t: u64,
+        tables: &mut [Table],
+        grads: &[RowGrads],
+        states: &mut [State],
+    );
+}

@@ -1,0 +1,227 @@
+//! The CPU: the kernels of `dlrm-kernels` on the threads of a rayon pool.
+//!
+//! Every operation is cut into pieces that write disjoint parts of its output, and each number of
+//! the output is computed whole, in one fixed order, by whichever thread gets its piece. So the
+//! bits do not depend on the number of threads.
+
+mod embedding;
+mod interaction;
+mod linear;
+mod loss;
+mod update;
+
+use super::{Activation, Backend, Beta, InteractionKind, LossKind, Pooling};
+use crate::backend::RowGrads;
+use crate::backend::{DenseParameter, PackedWeight, Table};
+use crate::backend::{State, UpdateRule};
+use crate::jagged::JaggedTensor;
+use crate::random::Stream;
+use crate::tensor::Tensor;
+use dlrm_kernels::Isa;
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+/// Below this much work (floating-point operations, or a few times the bytes moved) an operation
+/// stays on the calling thread: waking another one takes about 10 µs on a virtual machine.
+const MIN_PARALLEL_WORK: usize = 1 << 19;
+
+/// Numbers that one draw of a table's sub-stream fills.
+const FILL_CHUNK: usize = 1 << 16;
+
+/// The backend of this machine's processor.
+#[derive(Debug)]
+pub struct Cpu {
+    isa: Isa,
+    threads: usize,
+    pool: ThreadPool,
+}
+
+impl Cpu {
+    /// `threads` threads (0: one for each processor) and the widest instruction set there is; the
+    /// environment variable `DLRM_ISA` (`scalar`, `avx2`, `avx512`) can lower it.
+    ///
+    /// # Panics
+    /// If the threads cannot be started, or `DLRM_ISA` holds something else.
+    pub fn new(threads: usize) -> Self {
+        Self::with_isa(threads, Isa::best())
+    }
+
+    /// As [`new`](Self::new), with a chosen instruction set.
+    ///
+    /// # Panics
+    /// If the threads cannot be started.
+    pub fn with_isa(threads: usize, isa: Isa) -> Self {
+        let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("dlrm-{i}")).build();
+        let pool = pool.unwrap_or_else(|e| panic!("Cpu: {threads} threads: {e}"));
+        Cpu { isa, threads: pool.current_num_threads(), pool }
+    }
+
+    /// How many threads work.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// The instruction set of the kernels.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// The length of the pieces that `0..n` is cut into for `work` in all: one piece if that is
+    /// little, else at least one a thread, in multiples of `grain` and no longer than `most`.
+    fn piece(&self, n: usize, work: usize, grain: usize, most: usize) -> usize {
+        if self.threads == 1 || work < MIN_PARALLEL_WORK {
+            return n.max(1);
+        }
+        n.div_ceil(self.threads).min(most).next_multiple_of(grain).max(1)
+    }
+
+    /// Calls `f(piece's index, piece)` for each run of `len` numbers of `out`, on all threads.
+    fn for_each_piece(&self, out: &mut [f32], len: usize, f: impl Fn(usize, &mut [f32]) + Send + Sync) {
+        if out.len() <= len {
+            return f(0, out);
+        }
+        self.pool.install(|| out.par_chunks_mut(len).enumerate().for_each(|(i, piece)| f(i, piece)));
+    }
+}
+
+impl Backend for Cpu {
+    fn describe(&self) -> String {
+        let threads = if self.threads == 1 { "thread" } else { "threads" };
+        format!("CPU, {} {threads}, {}", self.threads, self.isa.name())
+    }
+
+    /// `MemAvailable` of Linux; other systems are not asked.
+    fn available_memory(&self) -> Option<u64> {
+        let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+        let line = info.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| 1024 * kib)
+    }
+
+    fn scope(&self, work: &mut (dyn FnMut() + Send)) {
+        self.pool.install(work);
+    }
+
+    fn fill_uniform(&self, table: &mut Table, key: u64, low: f64, high: f64) {
+        self.pool.install(|| {
+            table.values_mut().par_chunks_mut(FILL_CHUNK).enumerate().for_each(|(i, chunk)| {
+                Stream::native_at(key, i as u64).fill_uniform(chunk, low, high);
+            });
+        });
+    }
+
+    fn pack(&self, weight: &Tensor, packed: &mut PackedWeight) {
+        linear::pack(self, weight, packed);
+    }
+
+    fn linear(
+        &self,
+        x: &Tensor,
+        weight: &DenseParameter,
+        bias: Option<&DenseParameter>,
+        act: Activation,
+        y: &mut Tensor,
+    ) {
+        linear::forward(self, x, weight, bias, act, y);
+    }
+
+    fn linear_backward_input(&self, dy: &Tensor, weight: &DenseParameter, dx: &mut Tensor, beta: Beta) {
+        linear::backward_input(self, dy, weight, dx, beta);
+    }
+
+    fn linear_backward_weight(&self, dy: &Tensor, x: &Tensor, dw: &mut Tensor, beta: Beta) {
+        linear::backward_weight(self, dy, x, dw, beta);
+    }
+
+    fn linear_backward_bias(&self, dy: &Tensor, db: &mut Tensor, beta: Beta) {
+        linear::backward_bias(self, dy, db, beta);
+    }
+
+    fn relu_backward(&self, y: &Tensor, dy: &mut Tensor) {
+        linear::relu_backward(self, y, dy);
+    }
+
+    fn sigmoid(&self, x: &Tensor, y: &mut Tensor) {
+        loss::sigmoid(x, y);
+    }
+
+    fn sigmoid_backward(&self, y: &Tensor, dy: &Tensor, dx: &mut Tensor, beta: Beta) {
+        loss::sigmoid_backward(y, dy, dx, beta);
+    }
+
+    fn embedding_bags(&self, tables: &[Table], pooling: Pooling, bags: &[JaggedTensor], out: &mut Tensor) {
+        embedding::forward(self, tables, pooling, bags, out);
+    }
+
+    fn embedding_bags_backward(
+        &self,
+        tables: &[Table],
+        pooling: Pooling,
+        bags: &[JaggedTensor],
+        grad_out: &Tensor,
+        grads: &mut [RowGrads],
+    ) {
+        embedding::backward(self, tables, pooling, bags, grad_out, grads);
+    }
+
+    fn gather_weights(&self, row_weights: &[Table], bags: &mut [JaggedTensor]) {
+        embedding::gather_weights(row_weights, bags);
+    }
+
+    fn gather_weights_backward(
+        &self,
+        tables: &[Table],
+        pooling: Pooling,
+        bags: &[JaggedTensor],
+        grad_out: &Tensor,
+        grads: &mut [RowGrads],
+    ) {
+        embedding::gather_weights_backward(self, tables, pooling, bags, grad_out, grads);
+    }
+
+    fn interaction(&self, kind: InteractionKind, dense: Option<&Tensor>, pooled: &Tensor, out: &mut Tensor) {
+        interaction::forward(self, kind, dense, pooled, out);
+    }
+
+    fn interaction_backward(
+        &self,
+        kind: InteractionKind,
+        dense: Option<&Tensor>,
+        pooled: &Tensor,
+        grad_out: &Tensor,
+        grads: [Option<(&mut Tensor, Beta)>; 2],
+    ) {
+        interaction::backward(self, kind, dense, pooled, grad_out, grads);
+    }
+
+    fn loss(&self, kind: LossKind, logits: &Tensor, labels: &Tensor, out: &mut Tensor) {
+        loss::forward(kind, logits, labels, out);
+    }
+
+    fn loss_backward(
+        &self,
+        kind: LossKind,
+        logits: &Tensor,
+        labels: &Tensor,
+        grad_out: &Tensor,
+        dx: &mut Tensor,
+        beta: Beta,
+    ) {
+        loss::backward(kind, logits, labels, grad_out, dx, beta);
+    }
+
+    fn update_dense(&self, rule: UpdateRule, lr: f32, t: u64, value: &mut Tensor, grad: &Tensor, state: &mut State) {
+        update::dense(self, update::Step { rule, lr, t }, value, grad, state);
+    }
+
+    fn update_tables(
+        &self,
+        rule: UpdateRule,
+        lr: f32,
+        t: u64,
+        tables: &mut [Table],
+        grads: &[RowGrads],
+        states: &mut [State],
+    ) {
+        update::tables(self, update::Step { rule, lr, t }, tables, grads, states);
+    }
+}

@@ -1,0 +1,173 @@
+//! What a DLRM looks like.
+
+use crate::backend::{InteractionKind, Pooling};
+use crate::error::{Error, Result};
+
+/// Rows of the 26 tables of the Criteo Kaggle set: how many ids each column has
+/// (33,762,577 in all, 540 million numbers at `D = 16`, as in the paper's section 5.1).
+pub const KAGGLE_NUM_EMBEDDINGS: [usize; 26] = [
+    1460, 583, 10_131_227, 2_202_608, 305, 24, 12_517, 633, 3, 93_145, 5683, 8_351_593, 3194, 27, 14_992, 5_461_306,
+    10, 5652, 2173, 4, 7_046_547, 18, 15, 286_181, 105, 142_572,
+];
+
+/// The reference's `--weighted-pooling`: a weight for each row of a table, at first 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WeightedPooling {
+    /// The weights stay as they are.
+    Fixed,
+    /// The weights are learned.
+    Learned,
+}
+
+/// The shape of a [`Dlrm`](super::Dlrm).
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct DlrmConfig {
+    /// Dense features a sample; none is possible.
+    pub dense_features: usize,
+    /// Rows of each table; no table is possible.
+    pub num_embeddings: Vec<usize>,
+    /// The length of a row, `D`.
+    pub embedding_dim: usize,
+    /// Widths of the bottom MLP's layers, after the dense features; the last is `D`. Empty if
+    /// there are no dense features.
+    pub bottom_mlp: Vec<usize>,
+    /// Widths of the top MLP's layers, after the interaction; the last is 1, the logit.
+    pub top_mlp: Vec<usize>,
+    /// How the vectors meet.
+    pub interaction: InteractionKind,
+    /// How a bag becomes a vector.
+    #[serde(skip)]
+    pub pooling: Pooling,
+    /// Whether pooling weighs each row.
+    pub weighted_pooling: Option<WeightedPooling>,
+}
+
+impl DlrmConfig {
+    /// The reference's model for Criteo Kaggle rows (`bench/dlrm_s_criteo_kaggle.sh`; paper
+    /// section 5.1), with tables of the given sizes: 13-512-256-64-16, top 512-256-1.
+    pub fn criteo_kaggle(num_embeddings: Vec<usize>) -> Self {
+        DlrmConfig {
+            dense_features: 13,
+            num_embeddings,
+            embedding_dim: 16,
+            bottom_mlp: vec![512, 256, 64, 16],
+            top_mlp: vec![512, 256, 1],
+            interaction: InteractionKind::Dot,
+            pooling: Pooling::Sum,
+            weighted_pooling: None,
+        }
+    }
+
+    /// Whether the parts fit together.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that names the first part that does not, and what it should be.
+    pub fn validate(&self) -> Result<()> {
+        let bad = |m: String| Err(Error::Config(m));
+        if self.dense_features == 0 && self.num_embeddings.is_empty() {
+            return bad("a model needs dense features or embedding tables, and has neither".into());
+        }
+        if self.embedding_dim == 0 {
+            return bad("embedding dim: 0, expected at least 1".into());
+        }
+        if let Some(t) = self.num_embeddings.iter().position(|&n| n == 0 || u32::try_from(n - 1).is_err()) {
+            return bad(format!("table {t}: {} rows, expected 1 to {}", self.num_embeddings[t], 1u64 << 32));
+        }
+        for (name, widths) in [("bottom MLP", &self.bottom_mlp), ("top MLP", &self.top_mlp)] {
+            if widths.contains(&0) {
+                return bad(format!("{name} {}: a layer of width 0", dashed(widths)));
+            }
+        }
+        self.validate_bottom()?;
+        match self.top_mlp.last() {
+            Some(1) => Ok(()),
+            _ => bad(format!("top MLP {}: the last width is expected to be 1, the logit", dashed(&self.top_mlp))),
+        }
+    }
+
+    fn validate_bottom(&self) -> Result<()> {
+        if self.dense_features == 0 {
+            return match self.bottom_mlp.is_empty() {
+                true => Ok(()),
+                false => Err(Error::Config("a bottom MLP, but no dense features to put into it".into())),
+            };
+        }
+        let out = self.bottom_mlp.last().copied().unwrap_or(self.dense_features);
+        if out == self.embedding_dim || self.num_embeddings.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Config(format!(
+            "bottom MLP {}: the last width, {out}, is expected to be the embedding dim, {}",
+            dashed(&self.bottom_mlp),
+            self.embedding_dim
+        )))
+    }
+
+    /// How many numbers the model learns.
+    pub fn num_parameters(&self) -> u64 {
+        let mlp = |input: usize, widths: &[usize]| {
+            let inputs = std::iter::once(&input).chain(widths);
+            inputs.zip(widths).map(|(&k, &n)| (k as u64 + 1) * n as u64).sum::<u64>()
+        };
+        let row = self.embedding_dim as u64 + u64::from(self.weighted_pooling.is_some());
+        let tables = self.num_embeddings.iter().map(|&n| n as u64 * row).sum::<u64>();
+        tables + mlp(self.dense_features, &self.bottom_mlp) + mlp(self.interaction_width(), &self.top_mlp)
+    }
+
+    /// The width of the top MLP's input.
+    pub fn interaction_width(&self) -> usize {
+        match self.num_embeddings.len() {
+            0 => self.bottom_mlp.last().copied().unwrap_or(self.dense_features),
+            tables => self.interaction.width(self.dense_features > 0, tables, self.embedding_dim),
+        }
+    }
+}
+
+/// Widths as the reference writes them: `512-256-1`.
+fn dashed(widths: &[usize]) -> String {
+    widths.iter().map(usize::to_string).collect::<Vec<_>>().join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kaggle_is_valid_and_as_large_as_the_paper_says() {
+        let config = DlrmConfig::criteo_kaggle(KAGGLE_NUM_EMBEDDINGS.to_vec());
+        config.validate().unwrap();
+        assert_eq!(config.interaction_width(), 367);
+        assert_eq!(KAGGLE_NUM_EMBEDDINGS.iter().sum::<usize>() * 16, 540_201_232);
+        // Bottom and top MLP, as PyTorch counts the reference's.
+        assert_eq!(config.num_parameters(), 540_201_232 + 155_984 + 320_001);
+    }
+
+    #[test]
+    fn contradictions_are_named() {
+        let base = DlrmConfig::criteo_kaggle(vec![10, 20]);
+        type Change = fn(&mut DlrmConfig);
+        let cases: [(Change, &str); 9] = [
+            (|c| c.embedding_dim = 0, "embedding dim: 0, expected at least 1"),
+            (|c| c.num_embeddings[1] = 0, "table 1: 0 rows, expected 1 to 4294967296"),
+            (|c| c.bottom_mlp[1] = 0, "bottom MLP 512-0-64-16: a layer of width 0"),
+            (
+                |c| c.embedding_dim = 32,
+                "bottom MLP 512-256-64-16: the last width, 16, is expected to be the embedding dim, 32",
+            ),
+            (|c| c.bottom_mlp.clear(), "bottom MLP : the last width, 13, is expected to be the embedding dim, 16"),
+            (|c| c.dense_features = 0, "a bottom MLP, but no dense features to put into it"),
+            (|c| c.top_mlp = vec![512, 2], "top MLP 512-2: the last width is expected to be 1, the logit"),
+            (|c| c.top_mlp.clear(), "top MLP : the last width is expected to be 1, the logit"),
+            (
+                |c| (c.dense_features, c.num_embeddings) = (0, vec![]),
+                "a model needs dense features or embedding tables, and has neither",
+            ),
+        ];
+        for (change, message) in cases {
+            let mut config = base.clone();
+            change(&mut config);
+            assert_eq!(config.validate().unwrap_err().to_string(), message);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The reference's initial values (`create_mlp` and `create_emb` of `dlrm_s_pytorch.py`).
+
+use crate::parameters::{DenseId, Parameters, TableId};
+use crate::random::Stream;
+use crate::tensor::Tensor;
+
+/// Weight `N × K` from `N(0, √(2 / (N + K)))`, then bias `N` from `N(0, √(1 / N))`.
+///
+/// The paper leaves initialisation open; the bias of the reference is random, not zero.
+pub(super) fn linear(params: &mut Parameters, name: &str, k: usize, n: usize, stream: &mut Stream) -> [DenseId; 2] {
+    let mut normal = |shape: &[usize], sd: f64| {
+        let mut t = Tensor::zeros(shape);
+        stream.fill_normal(t.as_mut_slice(), 0.0, sd);
+        t
+    };
+    let weight = normal(&[n, k], (2.0 / (n + k) as f64).sqrt());
+    let bias = normal(&[n], (1.0 / n as f64).sqrt());
+    [params.add_dense(format!("{name}.weight"), weight), params.add_dense(format!("{name}.bias"), bias)]
+}
+
+/// Table of `rows × dim` from `U(−√(1/rows), √(1/rows))`.
+///
+/// A native stream gives each table a key, from which the backend's threads draw in parallel;
+/// NumPy's can only be drawn from in order.
+pub(super) fn table(params: &mut Parameters, name: String, rows: usize, dim: usize, stream: &mut Stream) -> TableId {
+    let id = params.add_table(name, rows, dim);
+    let bound = (1.0 / rows as f64).sqrt();
+    let backend = params.backend().clone();
+    let table = params.tables_mut().last_mut().expect("just added");
+    match stream.parallel_key() {
+        Some(key) => backend.fill_uniform(table, key, -bound, bound),
+        None => stream.fill_uniform(table.values_mut(), -bound, bound),
+    }
+    id
+}

@@ -1,0 +1,91 @@
+//! A fully connected layer with its activation.
+
+use crate::backend::Activation;
+use crate::parameters::{DenseId, Parameters};
+use crate::tape::{Backward, BackwardContext, Tape, Var};
+
+#[derive(Debug)]
+struct LinearBackward {
+    x: Var,
+    weight: DenseId,
+    bias: Option<DenseId>,
+    activation: Activation,
+}
+
+/// `Y = act(X · Wᵀ + b)`: `X` is `B × K`, `W` is `N × K`, `b` is `N`, `Y` is `B × N`
+/// (paper section 2.1.4, equation 5 for one layer).
+///
+/// Backward, with `dZ = dY ⊙ [Y > 0]` for ReLU and `dZ = dY` without:
+/// `dX = dZ · W`, `dW = dZᵀ · X`, `db = Σ_b dZ[b]`.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn linear(
+    tape: &mut Tape,
+    params: &Parameters,
+    x: Var,
+    weight: DenseId,
+    bias: Option<DenseId>,
+    activation: Activation,
+) -> Var {
+    let shape = [tape.value(x).rows(), params.get(weight).value().rows()];
+    let node = LinearBackward { x, weight, bias, activation };
+    tape.record(&shape, true, node, |backend, values, y| {
+        backend.linear(values.get(x), params.get(weight), bias.map(|b| params.get(b)), activation, y);
+    })
+}
+
+impl Backward for LinearBackward {
+    fn backward(&self, mut cx: BackwardContext<'_>) {
+        let (weight, dz) = (cx.params.get(self.weight), cx.grad_out);
+        if self.activation == Activation::Relu {
+            cx.backend.relu_backward(cx.output, dz);
+        }
+        let (dw, beta) = cx.param_grads.contribute(self.weight, &weight.value().shape());
+        cx.backend.linear_backward_weight(dz, cx.values.get(self.x), dw, beta);
+        if let Some(bias) = self.bias {
+            let (db, beta) = cx.param_grads.contribute(bias, &cx.params.get(bias).value().shape());
+            cx.backend.linear_backward_bias(dz, db, beta);
+        }
+        if let Some((dx, beta)) = cx.grads.get(self.x) {
+            cx.backend.linear_backward_input(dz, weight, dx, beta);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gradcheck::{GradCheck, gradcheck};
+    use crate::ops::tests::{ramp, setup};
+
+    #[test]
+    fn gradients() {
+        for (activation, m, n, k) in [
+            (Activation::None, 3, 5, 7),
+            (Activation::Relu, 4, 6, 3),
+            (Activation::None, 1, 1, 1),
+            (Activation::Relu, 17, 33, 13),
+        ] {
+            let mut params = setup();
+            let w = params.add_dense("w", ramp(&[n, k], 0.7));
+            let b = params.add_dense("b", ramp(&[n], 0.3));
+            gradcheck(
+                &mut params,
+                &[ramp(&[m, k], 1.0)],
+                GradCheck { kinks: true, ..GradCheck::default() },
+                |tape, params, x| linear(tape, params, x[0], w, Some(b), activation),
+            );
+        }
+    }
+
+    #[test]
+    fn a_parameter_used_twice_gets_both_gradients() {
+        let mut params = setup();
+        let w = params.add_dense("w", ramp(&[4, 4], 0.7));
+        gradcheck(&mut params, &[ramp(&[2, 4], 1.0)], GradCheck::default(), |tape, params, x| {
+            let h = linear(tape, params, x[0], w, None, Activation::None);
+            linear(tape, params, h, w, None, Activation::None)
+        });
+    }
+}

@@ -1,0 +1,97 @@
+//! What a model learns: dense parameters and embedding tables, outside the tape.
+
+pub use crate::backend::{DenseParameter, PackedWeight, Table};
+
+use crate::backend::Backend;
+use crate::tensor::Tensor;
+use std::sync::Arc;
+
+/// Names a dense parameter of a [`Parameters`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DenseId(pub(crate) usize);
+
+/// Names an embedding table of a [`Parameters`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableId(pub(crate) usize);
+
+/// Every parameter of a model, by name and in the order they were added.
+///
+/// Parameters live here and not on the tape: the tape is rebuilt each step, they stay. Layers keep
+/// the ids; an [`Optimizer`](crate::optim::Optimizer) walks over all of them.
+#[derive(Debug)]
+pub struct Parameters {
+    backend: Arc<dyn Backend>,
+    dense: Vec<DenseParameter>,
+    tables: Vec<Table>,
+}
+
+impl Parameters {
+    /// No parameter yet; those to come live on `backend`.
+    pub fn new(backend: Arc<dyn Backend>) -> Self {
+        Parameters { backend, dense: Vec::new(), tables: Vec::new() }
+    }
+
+    /// Where the parameters live.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
+    /// Adds a dense parameter: a weight if `value` has two dimensions, else a bias.
+    pub fn add_dense(&mut self, name: impl Into<String>, value: Tensor) -> DenseId {
+        let mut parameter = DenseParameter { name: name.into(), value, packed: PackedWeight::default() };
+        repack(&*self.backend, &mut parameter);
+        self.dense.push(parameter);
+        DenseId(self.dense.len() - 1)
+    }
+
+    /// Adds a table of zeros, `num_embeddings × embedding_dim`.
+    pub fn add_table(&mut self, name: impl Into<String>, num_embeddings: usize, embedding_dim: usize) -> TableId {
+        self.tables.push(Table::zeros(name.into(), num_embeddings, embedding_dim));
+        TableId(self.tables.len() - 1)
+    }
+
+    /// All dense parameters.
+    pub fn dense(&self) -> &[DenseParameter] {
+        &self.dense
+    }
+
+    /// All tables.
+    pub fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
+    /// One dense parameter.
+    pub fn get(&self, id: DenseId) -> &DenseParameter {
+        &self.dense[id.0]
+    }
+
+    /// One table.
+    pub fn table(&self, id: TableId) -> &Table {
+        &self.tables[id.0]
+    }
+
+    /// Changes a dense parameter; its packed copies follow.
+    pub fn update(&mut self, id: DenseId, change: impl FnOnce(&mut Tensor)) {
+        let parameter = &mut self.dense[id.0];
+        change(&mut parameter.value);
+        repack(&*self.backend, parameter);
+    }
+
+    /// All tables, to change.
+    pub fn tables_mut(&mut self) -> &mut [Table] {
+        &mut self.tables
+    }
+
+    /// How many numbers there are in all.
+    pub fn count(&self) -> usize {
+        self.dense.iter().map(|p| p.value.len()).sum::<usize>()
+            + self.tables.iter().map(|t| t.values().len()).sum::<usize>()
+    }
+}
+
+/// Packs a weight anew; a bias has nothing to pack.
+fn repack(backend: &dyn Backend, parameter: &mut DenseParameter) {
+    if parameter.value.shape().len() == 2 {
+        backend.pack(&parameter.value, &mut parameter.packed);
+    }
+}

@@ -1,0 +1,285 @@
+//! The tape: reverse-mode automatic differentiation in one vector and one loop.
+//!
+//! Each operation computes its result at once and appends a *node*: a named struct that remembers
+//! its inputs and knows its own derivative. A [`Var`] is the node's index, so inputs always stand
+//! before outputs, and the backward pass is a loop over the nodes from last to first: when it
+//! comes to a node, every use of that node's result has added its share of the gradient.
+//!
+//! ```text
+//! values   x₀   x₁   x₂ = f(x₀, x₁)   x₃ = g(x₂)   …   loss
+//! grads    ←————————————————————————————————————————   1
+//! ```
+//!
+//! A step clears the tape and records the same operations again, so everything is reused by
+//! position: the value of node 7 goes where the value of node 7 was, and its node over the old
+//! one. After the first step nothing is allocated.
+//!
+//! Parameters are not on the tape: see [`Parameters`]. An operation that uses one writes its
+//! gradient into [`Gradients`].
+
+use crate::backend::{Backend, Beta};
+use crate::gradients::{Gradients, Slot};
+use crate::jagged::JaggedTensor;
+use crate::parameters::Parameters;
+use crate::tensor::Tensor;
+use std::any::Any;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// The result of an operation on a [`Tape`], until the tape is cleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Var(usize);
+
+/// Lists of ids on a [`Tape`], one a table, until the tape is cleared.
+#[derive(Debug, Clone, Copy)]
+pub struct Bags {
+    first: usize,
+    count: usize,
+}
+
+/// A node of the tape: the derivative of one operation. Implement it for an operation of your own
+/// and append it with [`Tape::record`]; [`gradcheck`](crate::gradcheck::gradcheck) tests it.
+pub trait Backward: Any + Debug + Send {
+    /// Adds this operation's share to the gradients of its inputs and parameters, given that of
+    /// its output.
+    fn backward(&self, cx: BackwardContext<'_>);
+}
+
+/// What a node sees in the backward pass.
+///
+/// The fields are separate so that they can be borrowed side by side.
+#[derive(Debug)]
+pub struct BackwardContext<'a> {
+    /// Where to compute.
+    pub backend: &'a dyn Backend,
+    /// The value of every node so far.
+    pub values: Values<'a>,
+    /// The value of this node.
+    pub output: &'a Tensor,
+    /// The gradient of the loss by this node's value; free to use as scratch.
+    pub grad_out: &'a mut Tensor,
+    /// The gradients of the inputs.
+    pub grads: InputGrads<'a>,
+    /// The parameters that the forward pass used.
+    pub params: &'a Parameters,
+    /// Where the gradients of parameters go.
+    pub param_grads: &'a mut Gradients,
+}
+
+/// The values on a tape.
+#[derive(Debug, Clone, Copy)]
+pub struct Values<'a> {
+    values: &'a [Tensor],
+    bags: &'a [JaggedTensor],
+}
+
+impl<'a> Values<'a> {
+    /// The value of `var`.
+    pub fn get(&self, var: Var) -> &'a Tensor {
+        &self.values[var.0]
+    }
+
+    /// The ids of `bags`, a list a table.
+    pub fn bags(&self, bags: Bags) -> &'a [JaggedTensor] {
+        &self.bags[bags.first..bags.first + bags.count]
+    }
+}
+
+/// The gradients of the nodes before this one.
+#[derive(Debug)]
+pub struct InputGrads<'a> {
+    slots: &'a mut [GradSlot],
+    shapes: &'a [Tensor],
+}
+
+#[derive(Debug, Default)]
+struct GradSlot {
+    slot: Slot,
+    needed: bool,
+}
+
+impl InputGrads<'_> {
+    /// Where the gradient of `var` goes, and whether to overwrite it or to add to it; nothing if
+    /// no one needs it (`var` is data).
+    pub fn get(&mut self, var: Var) -> Option<(&mut Tensor, Beta)> {
+        let GradSlot { slot, needed } = &mut self.slots[var.0];
+        needed.then(|| slot.contribute(&self.shapes[var.0].shape()))
+    }
+
+    /// Lends out the gradient of `var`, for an operation that fills several at once; give it back
+    /// with [`put`](Self::put).
+    pub(crate) fn take(&mut self, var: Var) -> Option<(Tensor, Beta)> {
+        self.get(var).map(|(t, beta)| (std::mem::take(t), beta))
+    }
+
+    /// Gives back what [`take`](Self::take) lent.
+    pub(crate) fn put(&mut self, var: Var, grad: Tensor) {
+        self.slots[var.0].slot.value = grad;
+    }
+}
+
+/// A leaf: data, or a variable whose gradient someone wants to see.
+#[derive(Debug)]
+struct Leaf;
+
+impl Backward for Leaf {
+    fn backward(&self, _: BackwardContext<'_>) {}
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Tape {
+    backend: Arc<dyn Backend>,
+    values: Vec<Tensor>,
+    grads: Vec<GradSlot>,
+    nodes: Vec<Box<dyn Backward>>,
+    bags: Vec<JaggedTensor>,
+    len: usize,
+    bags_len: usize,
+}
+
+impl Tape {
+    /// An empty tape whose operations run on `backend`.
+    pub fn new(backend: Arc<dyn Backend>) -> Self {
+        Tape {
+            backend,
+            values: Vec::new(),
+            grads: Vec::new(),
+            nodes: Vec::new(),
+            bags: Vec::new(),
+            len: 0,
+            bags_len: 0,
+        }
+    }
+
+    /// Forgets every node, and keeps the memory for the next step. Every [`Var`] ends here.
+    pub fn clear(&mut self) {
+        self.len = 0;
+        self.bags_len = 0;
+    }
+
+    /// Puts data on the tape: a copy of `values`, of which no gradient is taken.
+    ///
+    /// # Panics
+    /// If `values` does not fill `shape`.
+    pub fn input(&mut self, shape: &[usize], values: &[f32]) -> Var {
+        self.record(shape, false, Leaf, |_, _, out| out.copy_from_slice(values))
+    }
+
+    /// As [`input`](Self::input), and its gradient can be read after the backward pass.
+    ///
+    /// # Panics
+    /// If `values` does not fill `shape`.
+    pub fn variable(&mut self, shape: &[usize], values: &[f32]) -> Var {
+        self.record(shape, true, Leaf, |_, _, out| out.copy_from_slice(values))
+    }
+
+    /// Puts ids on the tape, one list a table.
+    pub fn bags(&mut self, bags: &[JaggedTensor]) -> Bags {
+        let first = self.bags_len;
+        self.bags_len += bags.len();
+        if self.bags.len() < self.bags_len {
+            self.bags.resize_with(self.bags_len, JaggedTensor::default);
+        }
+        self.bags[first..self.bags_len].iter_mut().zip(bags).for_each(|(mine, b)| mine.copy_from(b));
+        Bags { first, count: bags.len() }
+    }
+
+    /// The lists of `bags`, to give each lookup a weight.
+    pub(crate) fn bags_mut(&mut self, bags: Bags) -> &mut [JaggedTensor] {
+        &mut self.bags[bags.first..bags.first + bags.count]
+    }
+
+    /// How many lists of ids `bags` holds.
+    pub fn num_lists(&self, bags: Bags) -> usize {
+        bags.count
+    }
+
+    /// The ids of `bags`, a list a table.
+    pub fn bag_lists(&self, bags: Bags) -> &[JaggedTensor] {
+        &self.bags[bags.first..bags.first + bags.count]
+    }
+
+    /// Computes a value of shape `shape` by `compute` and appends it with its derivative.
+    ///
+    /// `needs_grad` says whether a gradient of this value is of use: whether one of the inputs
+    /// needs one, or a parameter takes part.
+    pub fn record<N: Backward>(
+        &mut self,
+        shape: &[usize],
+        needs_grad: bool,
+        node: N,
+        compute: impl FnOnce(&dyn Backend, Values<'_>, &mut Tensor),
+    ) -> Var {
+        let at = self.len;
+        if at == self.values.len() {
+            self.values.push(Tensor::default());
+            self.grads.push(GradSlot::default());
+            self.nodes.push(Box::new(Leaf));
+        }
+        let (before, rest) = self.values.split_at_mut(at);
+        rest[0].resize(shape);
+        compute(&*self.backend, Values { values: before, bags: &self.bags }, &mut rest[0]);
+        self.grads[at].needed = needs_grad;
+        self.grads[at].slot.filled = false;
+        let old: &mut dyn Any = &mut *self.nodes[at];
+        match old.downcast_mut::<N>() {
+            Some(same) => *same = node,
+            None => self.nodes[at] = Box::new(node),
+        }
+        self.len += 1;
+        Var(at)
+    }
+
+    /// The value of `var`.
+    pub fn value(&self, var: Var) -> &Tensor {
+        &self.values[..self.len][var.0]
+    }
+
+    /// Whether a gradient of `var` is of use.
+    pub fn needs_grad(&self, var: Var) -> bool {
+        self.grads[..self.len][var.0].needed
+    }
+
+    /// The gradient of the loss by `var`, if the last backward pass reached it. Operations may
+    /// use the gradients of values between leaves and loss as scratch: ask for leaves only.
+    pub fn grad(&self, var: Var) -> Option<&Tensor> {
+        let slot = &self.grads[..self.len][var.0].slot;
+        slot.filled.then_some(&slot.value)
+    }
+
+    /// The backward pass from `loss`, one number: adds the gradient of every parameter to
+    /// `grads`.
+    ///
+    /// # Panics
+    /// If `loss` is not one number, or depends on no parameter and no variable.
+    pub fn backward(&mut self, loss: Var, params: &Parameters, grads: &mut Gradients) {
+        self.backward_from(loss, &[1.0], params, grads);
+    }
+
+    /// The backward pass from `var`, given the gradient `seed` of some loss by it.
+    ///
+    /// # Panics
+    /// If `seed` has another length than `var`, or `var` depends on no parameter and no variable.
+    pub fn backward_from(&mut self, var: Var, seed: &[f32], params: &Parameters, param_grads: &mut Gradients) {
+        assert!(self.needs_grad(var), "backward: the value depends on no parameter and no variable");
+        self.grads[..self.len].iter_mut().for_each(|g| g.slot.filled = false);
+        let (grad, _) = self.grads[var.0].slot.contribute(&self.values[var.0].shape());
+        grad.copy_from_slice(seed);
+        for at in (0..=var.0).rev() {
+            let (before, rest) = self.grads.split_at_mut(at);
+            if !rest[0].slot.filled {
+                continue;
+            }
+            self.nodes[at].backward(BackwardContext {
+                backend: &*self.backend,
+                values: Values { values: &self.values, bags: &self.bags },
+                output: &self.values[at],
+                grad_out: &mut rest[0].slot.value,
+                grads: InputGrads { slots: before, shapes: &self.values },
+                params,
+                param_grads,
+            });
+        }
+    }
+}
