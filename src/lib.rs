@@ -4,7 +4,7 @@
 //!
 //! | floor | modules | what |
 //! |---|---|---|
-//! | 6 | [`baseline`] | a logistic regression to compare with |
+//! | 6 | [`train`], [`baseline`] | the training loop, evaluation and reports; a logistic regression beside it |
 //! | 5 | [`data`], [`metrics`] | rows to batches; predictions to figures |
 //! | 4 | [`nn`], [`optim`] | layers and the model; optimizers and learning-rate policy |
 //! | 3 | [`ops`] | one differentiable operation a file |
@@ -69,6 +69,7 @@ pub mod parameters;
 pub mod random;
 pub mod tape;
 pub mod tensor;
+pub mod train;
 
 pub use batch::Batch;
 pub use error::{Error, Result};

@@ -12,6 +12,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Evaluation {
     /// Rows evaluated; with none, every mean below is NaN.
+    #[serde(rename = "test_rows")]
     pub rows: u64,
     /// Area under the ROC curve: the probability that a click has a higher score than a non-click,
     /// ties counting half (scikit-learn's `roc_auc_score`). `None` if there are only clicks, only

@@ -169,7 +169,7 @@ fn nan_and_no_rows_have_no_figures() {
     assert_eq!((nan.auc, nan.logloss.is_nan()), (None, true));
     let empty = serde_json::to_value(evaluate(Score::Logit, &[], &[])).unwrap();
     let want = serde_json::json!({
-        "rows": 0, "auc": null, "logloss": null, "accuracy": null, "base_rate": null, "calibration": null,
+        "test_rows": 0, "auc": null, "logloss": null, "accuracy": null, "base_rate": null, "calibration": null,
     });
     assert_eq!(empty, want);
 }

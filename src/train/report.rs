@@ -1,0 +1,57 @@
+//! What an evaluation found, for programs and for people.
+
+use crate::metrics::Evaluation;
+use std::fmt::{self, Display};
+use std::time::Duration;
+
+/// One evaluation in the course of a run. Serialises to one flat object.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Record {
+    /// The pass it was made in, from 1.
+    pub epoch: u64,
+    /// Steps until then, over all passes.
+    pub step: u64,
+    /// Learning rate of the last step.
+    pub lr: f64,
+    /// Rows trained on in this pass until then.
+    pub train_rows: u64,
+    /// Mean loss over the rows trained on in this pass, each before its step.
+    pub train_loss: f64,
+    /// The figures on the test rows.
+    #[serde(flatten)]
+    pub evaluation: Evaluation,
+    /// Rows trained on a second, in this pass, with making batches and without testing.
+    pub rows_per_s: f64,
+    /// Seconds of training until then, over all passes.
+    pub train_seconds: f64,
+    /// Seconds of this evaluation.
+    pub test_seconds: f64,
+}
+
+/// The table at the end of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Report<'a> {
+    /// The last evaluation.
+    pub record: &'a Record,
+    /// Rows trained on in all passes.
+    pub rows: u64,
+    /// Time spent on reading rows and making their vocabulary.
+    pub reading: Duration,
+}
+
+impl Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Record { evaluation: e, train_loss, train_seconds, .. } = self.record;
+        let undefined = || "undefined: one class only".to_string();
+        let with_reading = self.rows as f64 / (train_seconds + self.reading.as_secs_f64());
+        let mut line = |name: &str, value: String| writeln!(f, "  {name:<34}{value:>12}");
+        line("train loss, last pass", format!("{train_loss:.5}"))?;
+        line("test log loss", format!("{:.5}", e.logloss))?;
+        line("test AUC", e.auc.map_or_else(undefined, |a| format!("{a:.5}")))?;
+        line("test accuracy", format!("{:.3} %", 100.0 * e.accuracy))?;
+        line("base rate (clicks in the test rows)", format!("{:.3} %", 100.0 * e.base_rate))?;
+        line("calibration (prediction / base)", e.calibration.map_or_else(undefined, |c| format!("{c:.4}")))?;
+        line("rows a second, training", format!("{:.0}", self.rows as f64 / train_seconds))?;
+        line("rows a second, with reading", format!("{with_reading:.0}"))
+    }
+}

@@ -1,0 +1,305 @@
+//! The training loop.
+
+use super::report::Record;
+use crate::backend::LossKind;
+use crate::batch::Batch;
+use crate::data::source::BatchSource;
+use crate::error::{Error, Result};
+use crate::gradients::Gradients;
+use crate::metrics::{Evaluation, Evaluator, Score};
+use crate::nn::Model;
+use crate::ops;
+use crate::optim::schedule::LrPolicy;
+use crate::optim::{Optimizer, UpdateRule};
+use crate::parameters::Parameters;
+use crate::tape::{Tape, Var};
+use std::time::{Duration, Instant};
+
+/// How long to train and how often to test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schedule {
+    /// Passes over the training rows.
+    pub epochs: u64,
+    /// Test every so many steps, besides at the end of each pass.
+    pub test_freq: Option<u64>,
+}
+
+/// Where a run stands after a step.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// This pass, from 1.
+    pub epoch: u64,
+    /// Steps so far, over all passes.
+    pub step: u64,
+    /// Rows trained on in this pass.
+    pub rows: usize,
+    /// Rows in this pass.
+    pub rows_in_epoch: usize,
+    /// Loss of this step's batch, before the step.
+    pub loss: f32,
+    /// Mean loss over the rows of this pass so far.
+    pub mean_loss: f64,
+    /// Rows a second of this pass, testing not counted.
+    pub rows_per_s: f64,
+}
+
+/// Someone who watches a run: a progress bar, a log, a file of JSON lines.
+pub trait Observer {
+    /// Called after every step.
+    fn on_step(&mut self, progress: &Progress) {
+        let _ = progress;
+    }
+
+    /// Called after every evaluation.
+    ///
+    /// # Errors
+    /// What went wrong, such as a full disk; it ends the run.
+    fn on_evaluation(&mut self, record: &Record) -> Result<()> {
+        let _ = record;
+        Ok(())
+    }
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Silent;
+
+impl Observer for Silent {}
+
+/// A model with all that changes while it learns.
+#[derive(Debug)]
+pub struct Trainer<M> {
+    model: M,
+    params: Parameters,
+    grads: Gradients,
+    tape: Tape,
+    optimizer: Optimizer,
+    policy: LrPolicy,
+    loss: LossKind,
+    steps: u64,
+}
+
+impl<M: Model> Trainer<M> {
+    /// Before the first step.
+    pub fn new(model: M, params: Parameters, rule: UpdateRule, policy: LrPolicy, loss: LossKind) -> Self {
+        Trainer {
+            model,
+            grads: Gradients::new(&params),
+            tape: Tape::new(params.backend().clone()),
+            optimizer: Optimizer::new(rule, &params),
+            params,
+            policy,
+            loss,
+            steps: 0,
+        }
+    }
+
+    /// The model.
+    pub fn model(&self) -> &M {
+        &self.model
+    }
+
+    /// The parameters as they are now.
+    pub fn params(&self) -> &Parameters {
+        &self.params
+    }
+
+    /// Steps so far.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// One step: forward, loss, backward, update. Returns the loss before the update.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] if the batch does not fit, [`Error::Diverged`] if the loss is not finite;
+    /// the parameters are then as before.
+    pub fn step(&mut self, batch: &Batch) -> Result<f32> {
+        let loss = self.forward(batch)?;
+        let value = self.tape.value(loss).as_slice()[0];
+        if !value.is_finite() {
+            return Err(Error::Diverged { step: self.steps + 1, loss: value });
+        }
+        self.backward(loss);
+        self.update();
+        Ok(value)
+    }
+
+    /// The first third of a [`step`](Self::step): the loss of `batch`, on the tape.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] if the batch does not fit.
+    pub fn forward(&mut self, batch: &Batch) -> Result<Var> {
+        let logits = self.logits(batch)?;
+        let labels = self.tape.input(&[batch.len()], &batch.labels);
+        Ok(ops::loss(&mut self.tape, self.loss, logits, labels))
+    }
+
+    /// The second third: the gradient of every parameter.
+    pub fn backward(&mut self, loss: Var) {
+        self.grads.clear();
+        self.tape.backward(loss, &self.params, &mut self.grads);
+    }
+
+    /// The last third: the optimizer's step.
+    pub fn update(&mut self) {
+        self.steps += 1;
+        let lr = self.policy.lr(self.steps) as f32;
+        self.optimizer.step(&mut self.params, &self.grads, lr);
+    }
+
+    fn logits(&mut self, batch: &Batch) -> Result<Var> {
+        self.model.check(batch)?;
+        self.tape.clear();
+        Ok(self.model.forward(&mut self.tape, &self.params, batch))
+    }
+
+    /// The logits of a batch (`B`); `σ` of them are the probabilities.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] if the batch does not fit.
+    pub fn predict(&mut self, batch: &Batch) -> Result<&[f32]> {
+        let logits = self.logits(batch)?;
+        Ok(self.tape.value(logits).as_slice())
+    }
+
+    /// The figures of the model on all samples of `source`.
+    ///
+    /// # Errors
+    /// If the source cannot be read or a batch does not fit.
+    pub fn evaluate(&mut self, source: &mut dyn BatchSource) -> Result<Evaluation> {
+        let mut evaluator = Evaluator::new(Score::Logit);
+        let mut batch = Batch::default();
+        source.start_epoch(0)?;
+        while source.next_batch(&mut batch)? {
+            let logits = self.predict(&batch)?;
+            evaluator.push(logits, &batch.labels);
+        }
+        Ok(evaluator.finish())
+    }
+
+    /// Trains on `train`, tests on `test`, and returns a record an evaluation; the last one is of
+    /// the finished model.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step), or if a source cannot be read, or from `observer`.
+    pub fn train(
+        &mut self,
+        train: &mut (dyn BatchSource + Send),
+        test: &mut (dyn BatchSource + Send),
+        schedule: Schedule,
+        observer: &mut (dyn Observer + Send),
+    ) -> Result<Vec<Record>> {
+        let backend = self.params.backend().clone();
+        let mut result = Ok(Vec::new());
+        backend.scope(&mut || result = self.train_epochs(train, test, schedule, observer));
+        result
+    }
+
+    fn train_epochs(
+        &mut self,
+        train: &mut dyn BatchSource,
+        test: &mut dyn BatchSource,
+        schedule: Schedule,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<Record>> {
+        let mut records = Vec::new();
+        let mut batch = Batch::default();
+        let mut total = Duration::ZERO;
+        for epoch in 1..=schedule.epochs {
+            let mut pass = Pass::new(epoch, train.rows(), total);
+            train.start_epoch(epoch - 1)?;
+            while train.next_batch(&mut batch)? {
+                let loss = self.step(&batch)?;
+                pass.add(loss, batch.len());
+                observer.on_step(&pass.progress(self.steps, loss));
+                let due = schedule.test_freq.is_some_and(|n| self.steps.is_multiple_of(n));
+                if due && pass.rows < train.rows() {
+                    records.push(self.test(&mut pass, test, observer)?);
+                }
+            }
+            records.push(self.test(&mut pass, test, observer)?);
+            total += pass.seconds();
+        }
+        Ok(records)
+    }
+
+    fn test(&mut self, pass: &mut Pass, test: &mut dyn BatchSource, observer: &mut dyn Observer) -> Result<Record> {
+        pass.pause();
+        let start = Instant::now();
+        let evaluation = self.evaluate(test)?;
+        let record = Record {
+            epoch: pass.epoch,
+            step: self.steps,
+            lr: self.policy.lr(self.steps.max(1)),
+            train_rows: pass.rows as u64,
+            train_loss: pass.mean_loss(),
+            evaluation,
+            rows_per_s: pass.rows_per_s(),
+            train_seconds: (pass.before + pass.seconds()).as_secs_f64(),
+            test_seconds: start.elapsed().as_secs_f64(),
+        };
+        observer.on_evaluation(&record)?;
+        pass.resume();
+        Ok(record)
+    }
+}
+
+/// The bookkeeping of one pass.
+struct Pass {
+    epoch: u64,
+    rows: usize,
+    rows_in_epoch: usize,
+    loss_sum: f64,
+    /// Time trained in earlier passes.
+    before: Duration,
+    /// Time trained in this pass before `since`.
+    trained: Duration,
+    /// When training went on; none while testing.
+    since: Option<Instant>,
+}
+
+impl Pass {
+    fn new(epoch: u64, rows_in_epoch: usize, before: Duration) -> Self {
+        let since = Some(Instant::now());
+        Pass { epoch, rows: 0, rows_in_epoch, loss_sum: 0.0, before, trained: Duration::ZERO, since }
+    }
+
+    fn add(&mut self, loss: f32, rows: usize) {
+        self.loss_sum += f64::from(loss) * rows as f64;
+        self.rows += rows;
+    }
+
+    fn seconds(&self) -> Duration {
+        self.trained + self.since.map_or(Duration::ZERO, |s| s.elapsed())
+    }
+
+    fn rows_per_s(&self) -> f64 {
+        self.rows as f64 / self.seconds().as_secs_f64()
+    }
+
+    fn mean_loss(&self) -> f64 {
+        self.loss_sum / self.rows as f64
+    }
+
+    fn pause(&mut self) {
+        self.trained = self.seconds();
+        self.since = None;
+    }
+
+    fn resume(&mut self) {
+        self.since = Some(Instant::now());
+    }
+
+    fn progress(&self, step: u64, loss: f32) -> Progress {
+        Progress {
+            epoch: self.epoch,
+            step,
+            rows: self.rows,
+            rows_in_epoch: self.rows_in_epoch,
+            loss,
+            mean_loss: self.mean_loss(),
+            rows_per_s: self.rows_per_s(),
+        }
+    }
+}

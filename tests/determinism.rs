@@ -1,0 +1,70 @@
+//! The same seed gives the same bits, whatever the number of threads.
+
+use dlrm::backend::{Cpu, InteractionKind, LossKind, Pooling};
+use dlrm::nn::{Dlrm, DlrmConfig, WeightedPooling};
+use dlrm::optim::{UpdateRule, schedule::LrPolicy};
+use dlrm::train::Trainer;
+use dlrm::{Batch, JaggedTensor, Parameters, Stream};
+use std::sync::Arc;
+
+/// A batch large enough that every operation is shared out, with heavy duplicates in each list.
+fn batch(b: usize, config: &DlrmConfig, stream: &mut Stream) -> Batch {
+    let list = |rows: usize, stream: &mut Stream| {
+        let mut list = JaggedTensor::default();
+        for i in 0..b {
+            let ids = [0; 5].map(|_| (stream.uniform().powi(3) * rows as f64) as u32);
+            list.push_bag(&ids[..i % 6]);
+        }
+        list
+    };
+    Batch {
+        dense: (0..b * config.dense_features).map(|_| stream.uniform() as f32).collect(),
+        dense_features: config.dense_features,
+        sparse: config.num_embeddings.iter().map(|&rows| list(rows, stream)).collect(),
+        labels: (0..b).map(|_| f32::from(stream.uniform() < 0.3)).collect(),
+    }
+}
+
+/// Every parameter and the loss of each step, as bits.
+fn bits(config: &DlrmConfig, rule: UpdateRule, threads: usize) -> Vec<u32> {
+    let mut stream = Stream::native(9);
+    let mut params = Parameters::new(Arc::new(Cpu::new(threads)));
+    let model = Dlrm::new(config, &mut params, &mut stream).unwrap();
+    let mut trainer = Trainer::new(model, params, rule, LrPolicy::constant(0.05), LossKind::BCE);
+    let losses: Vec<f32> =
+        [1000, 1000, 999, 37, 1].into_iter().map(|b| trainer.step(&batch(b, config, &mut stream)).unwrap()).collect();
+    let params = trainer.params();
+    let dense = params.dense().iter().flat_map(|p| p.value().as_slice());
+    let tables = params.tables().iter().flat_map(|t| t.values());
+    losses.iter().chain(dense).chain(tables).map(|v| v.to_bits()).collect()
+}
+
+#[test]
+fn one_thread_or_several_give_the_same_bits() {
+    let base = DlrmConfig::criteo_kaggle(vec![200_000, 5000, 100, 3]);
+    let wide = DlrmConfig {
+        embedding_dim: 40,
+        bottom_mlp: vec![100, 40],
+        interaction: InteractionKind::DotItself,
+        pooling: Pooling::Mean,
+        ..base.clone()
+    };
+    let weighted = DlrmConfig {
+        interaction: InteractionKind::Cat,
+        weighted_pooling: Some(WeightedPooling::Learned),
+        ..base.clone()
+    };
+    for (config, rule) in [
+        (&base, UpdateRule::Sgd),
+        (&wide, UpdateRule::ADAGRAD),
+        (&weighted, UpdateRule::ROW_WISE_ADAGRAD),
+        (&base, UpdateRule::ADAM),
+    ] {
+        let one = bits(config, rule, 1);
+        for threads in [2, 3, 8] {
+            let several = bits(config, rule, threads);
+            let differ = one.iter().zip(&several).filter(|(a, b)| a != b).count();
+            assert_eq!(differ, 0, "{differ} of {} numbers differ with {threads} threads, {rule:?}", one.len());
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Whole models: every shape that a configuration allows computes, and its gradients are right.
+
+use dlrm::backend::{Cpu, InteractionKind, LossKind, Pooling};
+use dlrm::gradcheck::{GradCheck, gradcheck};
+use dlrm::nn::{Dlrm, DlrmConfig, Model, WeightedPooling};
+use dlrm::optim::{UpdateRule, schedule::LrPolicy};
+use dlrm::train::Trainer;
+use dlrm::{Batch, Error, JaggedTensor, Parameters, Stream, ops};
+use std::sync::Arc;
+
+fn config() -> DlrmConfig {
+    DlrmConfig {
+        dense_features: 3,
+        num_embeddings: vec![5, 2, 7],
+        embedding_dim: 4,
+        bottom_mlp: vec![6, 4],
+        top_mlp: vec![5, 1],
+        interaction: InteractionKind::Dot,
+        pooling: Pooling::Sum,
+        weighted_pooling: None,
+    }
+}
+
+/// Five samples; bags of no, one and several ids.
+fn batch(config: &DlrmConfig) -> Batch {
+    let b = 5;
+    let list = |rows: usize| {
+        let mut list = JaggedTensor::default();
+        (0..b).for_each(|i| list.push_bag(&[0, 1, 2, 3].map(|j| ((i + 2 * j) % rows) as u32)[..i % 4]));
+        list
+    };
+    Batch {
+        dense: (0..b * config.dense_features).map(|i| (i as f32 * 0.37).sin()).collect(),
+        dense_features: config.dense_features,
+        sparse: config.num_embeddings.iter().map(|&rows| list(rows)).collect(),
+        labels: vec![1.0, 0.0, 0.0, 1.0, 0.0],
+    }
+}
+
+/// The shapes: name and configuration.
+fn shapes() -> Vec<(&'static str, DlrmConfig)> {
+    let base = config();
+    vec![
+        ("as in the paper", base.clone()),
+        ("with itself", DlrmConfig { interaction: InteractionKind::DotItself, ..base.clone() }),
+        ("cat", DlrmConfig { interaction: InteractionKind::Cat, ..base.clone() }),
+        ("mean", DlrmConfig { pooling: Pooling::Mean, ..base.clone() }),
+        ("no dense features", DlrmConfig { dense_features: 0, bottom_mlp: vec![], ..base.clone() }),
+        (
+            "no dense features, cat",
+            DlrmConfig { dense_features: 0, bottom_mlp: vec![], interaction: InteractionKind::Cat, ..base.clone() },
+        ),
+        ("no tables", DlrmConfig { num_embeddings: vec![], ..base.clone() }),
+        ("no tables, no bottom MLP", DlrmConfig { num_embeddings: vec![], bottom_mlp: vec![], ..base.clone() }),
+        ("dense features as they are", DlrmConfig { embedding_dim: 3, bottom_mlp: vec![], ..base.clone() }),
+        ("one table of one row", DlrmConfig { num_embeddings: vec![1], ..base.clone() }),
+        ("one number a row", DlrmConfig { embedding_dim: 1, bottom_mlp: vec![1], ..base.clone() }),
+        ("a linear top", DlrmConfig { top_mlp: vec![1], ..base.clone() }),
+        ("learned pooling", DlrmConfig { weighted_pooling: Some(WeightedPooling::Learned), ..base.clone() }),
+        ("fixed pooling", DlrmConfig { weighted_pooling: Some(WeightedPooling::Fixed), ..base }),
+    ]
+}
+
+#[test]
+fn every_shape_has_the_gradients_of_its_loss() {
+    for (name, config) in shapes() {
+        println!("{name}");
+        let mut params = Parameters::new(Arc::new(Cpu::new(1)));
+        let model = Dlrm::new(&config, &mut params, &mut Stream::native(3)).unwrap();
+        let batch = batch(&config);
+        model.check(&batch).unwrap();
+        let fixed = config.weighted_pooling == Some(WeightedPooling::Fixed);
+        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            gradcheck(&mut params, &[], GradCheck { kinks: true, ..GradCheck::default() }, |tape, params, _| {
+                let logits = model.forward(tape, params, &batch);
+                let labels = tape.input(&[batch.len()], &batch.labels);
+                ops::loss(tape, LossKind::BCE, logits, labels)
+            });
+        }));
+        // Fixed weights change the loss, and take no gradient.
+        assert_eq!(checked.is_err(), fixed, "{name}");
+    }
+}
+
+#[test]
+fn every_shape_learns_one_batch_by_heart() {
+    for (name, config) in shapes() {
+        let mut params = Parameters::new(Arc::new(Cpu::new(2)));
+        let model = Dlrm::new(&config, &mut params, &mut Stream::native(4)).unwrap();
+        let batch = batch(&config);
+        let mut trainer = Trainer::new(model, params, UpdateRule::ADAGRAD, LrPolicy::constant(0.05), LossKind::BCE);
+        let first = trainer.step(&batch).unwrap();
+        let last = (0..60).map(|_| trainer.step(&batch).unwrap()).last().unwrap();
+        assert!(last < 0.9 * first, "{name}: {first} to {last}");
+    }
+}
+
+#[test]
+fn parameters_have_the_reference_s_names() {
+    let mut params = Parameters::new(Arc::new(Cpu::new(1)));
+    Dlrm::new(&config(), &mut params, &mut Stream::native(1)).unwrap();
+    let names: Vec<&str> =
+        params.tables().iter().map(|t| t.name()).chain(params.dense().iter().map(|p| p.name())).collect();
+    let expected = "emb_l.0.weight emb_l.1.weight emb_l.2.weight bot_l.0.weight bot_l.0.bias bot_l.2.weight \
+                    bot_l.2.bias top_l.0.weight top_l.0.bias top_l.2.weight top_l.2.bias";
+    assert_eq!(names.join(" "), expected);
+}
+
+#[test]
+fn a_loss_that_is_not_a_number_stops_the_run_and_changes_nothing() {
+    let config = config();
+    let mut params = Parameters::new(Arc::new(Cpu::new(1)));
+    let model = Dlrm::new(&config, &mut params, &mut Stream::native(1)).unwrap();
+    let mut trainer = Trainer::new(model, params, UpdateRule::Sgd, LrPolicy::constant(0.1), LossKind::BCE);
+    let good = batch(&config);
+    trainer.step(&good).unwrap();
+    let before: Vec<u32> = trainer.params().dense()[0].value().as_slice().iter().map(|v| v.to_bits()).collect();
+    let mut bad = good;
+    bad.dense[4] = f32::NAN;
+    let error = trainer.step(&bad).unwrap_err();
+    assert!(matches!(error, Error::Diverged { step: 2, .. }), "{error}");
+    assert!(error.to_string().starts_with("step 2: the loss is NaN"), "{error}");
+    let after: Vec<u32> = trainer.params().dense()[0].value().as_slice().iter().map(|v| v.to_bits()).collect();
+    assert_eq!(before, after);
+}
