@@ -4,16 +4,18 @@
 //! cargo run --release --example generate_rows -- --rows 20000000 --output rows.tsv --seed 1
 //! ```
 
+mod support;
+
 use clap::Parser;
 use dlrm::data::teacher::{Block, Teacher, TeacherConfig};
 use dlrm::{Error, Result};
 use flate2::{Compression, write::GzEncoder};
-use indicatif::{ProgressBar, ProgressStyle};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use support::{Meter, fail, parse_args};
 
 /// Writes rows in Criteo's format, made by a planted teacher.
 #[derive(Parser)]
@@ -33,12 +35,13 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let args = match parse_args::<Args>() {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("error: {e}");
-            ExitCode::FAILURE
-        }
+        Err(e) => fail(e),
     }
 }
 
@@ -62,8 +65,8 @@ fn run(args: &Args) -> Result<()> {
 fn write(teacher: &Teacher, args: &Args, path: &Path) -> io::Result<()> {
     let mut file = File::create(path)?;
     let compress = args.output.extension().is_some_and(|e| e == "gz");
-    let style = ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} rows, {per_sec}, {eta} left");
-    let bar = ProgressBar::new(args.rows).with_style(style.expect("a valid template"));
+    let mut meter = Meter::new("generating", Some(args.rows));
+    let mut written = 0;
     let blocks = teacher.blocks(args.rows, |block| {
         let rows = block.probabilities.len() as u64;
         Ok::<_, io::Error>((if compress { gz_member(&block)? } else { block.text }, rows))
@@ -71,9 +74,10 @@ fn write(teacher: &Teacher, args: &Args, path: &Path) -> io::Result<()> {
     for block in blocks {
         let (bytes, rows) = block?;
         file.write_all(&bytes)?;
-        bar.inc(rows);
+        written += rows;
+        meter.update(written, String::new);
     }
-    bar.finish_and_clear();
+    meter.finish();
     Ok(())
 }
 

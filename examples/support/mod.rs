@@ -1,0 +1,120 @@
+//! What the examples share: flags, errors and progress.
+
+// Each example uses its own part of this.
+#![allow(dead_code)]
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use dlrm::backend::Cpu;
+use dlrm_kernels::Isa;
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use std::fmt::Display;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The flags, or the exit code after help (0) or after one line about a wrong flag (1).
+pub fn parse_args<A: Parser>() -> Result<A, ExitCode> {
+    A::try_parse().map_err(|e| {
+        if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+            print!("{e}");
+            return ExitCode::SUCCESS;
+        }
+        let text = e.to_string();
+        let lines = text.lines().map(str::trim).take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more"));
+        let line = lines.filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ");
+        fail(line.trim_start_matches("error: "))
+    })
+}
+
+/// The processor with `threads` threads and the instruction set that the environment allows.
+pub fn cpu(threads: usize) -> dlrm::Result<Arc<Cpu>> {
+    let isa = Isa::from_env().map_err(dlrm::Error::Config)?;
+    Ok(Arc::new(Cpu::with_isa(threads, isa)))
+}
+
+/// One line on standard error, and exit code 1.
+pub fn fail(error: impl Display) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::FAILURE
+}
+
+/// Widths of layers as the reference writes them: `512-256-1`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Widths(pub Vec<usize>);
+
+impl FromStr for Widths {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let width = |w: &str| w.parse::<usize>().ok().filter(|&w| (1..=1 << 20).contains(&w));
+        let widths = text.split('-').map(width).collect::<Option<Vec<_>>>();
+        widths
+            .map(Widths)
+            .ok_or_else(|| "expected widths from 1 to 1048576 with dashes between, such as 512-256-1".into())
+    }
+}
+
+impl Display for Widths {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.iter().map(usize::to_string).collect::<Vec<_>>().join("-"))
+    }
+}
+
+/// A flag's number above 0 and finite.
+pub fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|v| v.is_finite() && *v > 0.0);
+    number.ok_or_else(|| "expected a number above 0".into())
+}
+
+/// Progress through rows, on standard error: a bar on a terminal, a line every few seconds
+/// elsewhere.
+pub struct Meter {
+    what: String,
+    bar: ProgressBar,
+    start: Instant,
+    last: Instant,
+}
+
+/// Between two looks at the clock's worth of news: on a terminal, and elsewhere.
+const BAR_EVERY: Duration = Duration::from_millis(100);
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+impl Meter {
+    /// Of `rows`, if it is known how many there are.
+    pub fn new(what: impl Into<String>, rows: Option<u64>) -> Self {
+        let what = what.into();
+        let (bar, style) = match rows {
+            Some(rows) => (ProgressBar::new(rows), "{prefix} [{bar:30}] {human_pos}/{human_len} rows, {msg}{eta} left"),
+            None => (ProgressBar::new_spinner(), "{prefix} {spinner} {human_pos} rows, {msg}{elapsed}"),
+        };
+        bar.set_style(ProgressStyle::with_template(style).expect("a valid template").progress_chars("=> "));
+        Meter { bar: bar.with_prefix(what.clone()), what, start: Instant::now(), last: Instant::now() }
+    }
+
+    /// `rows` are done; `note` says more, if anyone looks.
+    pub fn update(&mut self, rows: u64, note: impl FnOnce() -> String) {
+        let every = if self.bar.is_hidden() { LINE_EVERY } else { BAR_EVERY };
+        if self.last.elapsed() < every {
+            return;
+        }
+        self.last = Instant::now();
+        if !self.bar.is_hidden() {
+            self.bar.set_message(note());
+            return self.bar.set_position(rows);
+        }
+        let (what, done, note) = (&self.what, HumanCount(rows), note());
+        match self.bar.length() {
+            None => eprintln!("{what}: {done} rows, {note}{:.0} s", self.start.elapsed().as_secs_f64()),
+            Some(total) => {
+                let left = self.start.elapsed().as_secs_f64() * (total - rows.min(total)) as f64 / rows.max(1) as f64;
+                eprintln!("{what}: {done}/{} rows, {note}{left:.0} s left", HumanCount(total));
+            }
+        }
+    }
+
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,155 @@
+//! The examples as a user meets them: what they print, what they write, and one clear line with
+//! exit code 1 for each mistake.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// An example that `cargo test` has built beside this test.
+fn example(name: &str) -> Command {
+    let deps = std::env::current_exe().unwrap();
+    let path = deps.parent().unwrap().parent().unwrap().join("examples").join(name);
+    assert!(path.exists(), "{} is missing: run `cargo build --examples`", path.display());
+    Command::new(path)
+}
+
+fn run(name: &str, args: &[&str]) -> Output {
+    example(name).args(args).output().unwrap()
+}
+
+/// Rows of the sample that ships with the project.
+fn sample() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/sample.tsv")
+}
+
+#[test]
+fn a_mistake_gets_one_line_and_exit_code_1() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let good = fs::read_to_string(sample()).unwrap();
+    let short_row = write("short.tsv", &good.replacen('\t', " ", 1));
+    let few = write("few.tsv", &good.lines().take(3).map(|l| format!("{l}\n")).collect::<String>());
+    let empty = write("empty.tsv", "");
+    let sample = sample().to_str().unwrap().to_owned();
+    let folder = dir.path().to_str().unwrap().to_owned();
+    let cases: [(&[&str], &str); 23] = [
+        (&["--data", "/nonexistent/train.txt"], "/nonexistent/train.txt: No such file or directory"),
+        (&["--data", &folder], "Is a directory"),
+        (&["--data", &short_row], "short.tsv:1:"),
+        (&["--data", &few], "few.tsv: "),
+        (&["--data", &empty], "empty.tsv: "),
+        (&["--data", &sample, "--json", "/nonexistent/out.json"], "/nonexistent/out.json: No such file"),
+        (&["--lr", "0"], "invalid value '0' for '--lr <LR>': expected a number above 0"),
+        (&["--lr", "nan"], "invalid value 'nan' for '--lr <LR>': expected a number above 0"),
+        (&["--lr=-1"], "invalid value '-1' for '--lr <LR>': expected a number above 0"),
+        (&["--batch-size", "0"], "invalid value '0' for '--batch-size <BATCH_SIZE>'"),
+        (&["--batch-size", "many"], "invalid value 'many' for '--batch-size <BATCH_SIZE>'"),
+        (&["--epochs", "0"], "invalid value '0' for '--epochs <EPOCHS>'"),
+        (&["--min-count", "0"], "invalid value '0' for '--min-count <MIN_COUNT>'"),
+        (&["--test-freq", "0"], "invalid value '0' for '--test-freq <TEST_FREQ>'"),
+        (&["--threads", "-1"], "unexpected argument '-1' found"),
+        (&["--optimizer", "momentum"], "[possible values: sgd, adagrad, rowwise-adagrad, adam]"),
+        (&["--interaction", "dcn"], "[possible values: dot, cat]"),
+        (&["--top-mlp", "512-x-1"], "expected widths from 1 to 1048576 with dashes between, such as 512-256-1"),
+        (&["--top-mlp", "512-2"], "top MLP 512-2: the last width is expected to be 1, the logit"),
+        (&["--bottom-mlp", "12-16"], "--bottom-mlp 12-16: the first width is expected to be 13, the dense features"),
+        (
+            &["--bottom-mlp", "13-64-32"],
+            "bottom MLP 64-32: the last width, 32, is expected to be the embedding dim, 16",
+        ),
+        (&["--lr-warmup-steps", "5"], "--lr-decay-start-step"),
+        (
+            &["--data", &sample, "--top-mlp", "1048576-1048576-1"],
+            "the model's parameters need 4399.6 GB of memory, and ",
+        ),
+    ];
+    for (args, expected) in cases {
+        let out = run("criteo_kaggle", args);
+        let stderr = String::from_utf8(out.stderr).unwrap();
+        let errors: Vec<&str> = stderr.lines().skip_while(|l| !l.starts_with("error: ")).collect();
+        assert_eq!(out.status.code(), Some(1), "{args:?}: {stderr}");
+        assert!(errors.len() == 1 && errors[0].contains(expected), "{args:?}: {stderr}, expected {expected}");
+    }
+}
+
+#[test]
+fn an_unknown_instruction_set_is_one_line_too() {
+    for name in ["criteo_kaggle", "train_step"] {
+        let out = example(name).env("DLRM_ISA", "sse9").output().unwrap();
+        let stderr = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(1), "{name}: {stderr}");
+        let errors: Vec<&str> = stderr.lines().filter(|l| l.starts_with("error: ")).collect();
+        assert!(errors.len() == 1 && errors[0].contains("DLRM_ISA") && errors[0].contains("sse9"), "{name}: {stderr}");
+    }
+}
+
+#[test]
+fn bad_rows_are_skipped_and_counted_on_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rows.tsv");
+    let good = fs::read_to_string(sample()).unwrap();
+    fs::write(&path, format!("not a row\n{good}also\tnot\n")).unwrap();
+    let args = ["--data", path.to_str().unwrap(), "--skip-bad-rows", "--top-mlp", "8-1", "--bottom-mlp", "13-16"];
+    let out = run("criteo_kaggle", &args);
+    let stderr = String::from_utf8(out.stderr).unwrap();
+    assert!(out.status.success(), "{stderr}");
+    assert!(stderr.contains("warning: 2 bad rows were skipped"), "{stderr}");
+}
+
+/// The JSON lines of a short run without the figures that depend on time.
+fn records(threads: &str, optimizer: &str) -> Vec<serde_json::Value> {
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("records.jsonl");
+    let data = sample();
+    let out = example("criteo_kaggle")
+        .args(["--data", data.to_str().unwrap(), "--json", json.to_str().unwrap(), "--threads", threads])
+        .args(["--optimizer", optimizer, "--epochs", "2", "--test-freq", "1", "--full-test", "--batch-size", "100"])
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let stdout = String::from_utf8(out.stdout).unwrap();
+    for line in ["train loss", "test log loss", "test AUC", "test accuracy", "base rate", "calibration", "with reading"]
+    {
+        assert!(stdout.contains(line), "{stdout}");
+    }
+    let parse = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+    fs::read_to_string(json).unwrap().lines().map(parse).collect()
+}
+
+#[test]
+fn each_evaluation_is_a_json_line_and_threads_change_no_bit() {
+    let timed = ["rows_per_s", "train_seconds", "test_seconds"];
+    let named = ["epoch", "step", "train_rows", "test_rows", "train_loss", "auc", "logloss", "accuracy", "rows_per_s"];
+    for optimizer in ["sgd", "adagrad", "rowwise-adagrad", "adam"] {
+        let runs = ["1", "2"].map(|threads| records(threads, optimizer));
+        assert!(runs[0].len() >= 4, "an evaluation a step, two passes: {}", runs[0].len());
+        for record in runs.iter().flatten() {
+            named.iter().for_each(|name| assert!(record[name].is_number(), "{name}: {record}"));
+        }
+        let untimed = runs.map(|records| {
+            let strip = |mut r: serde_json::Value| {
+                timed.iter().for_each(|name| drop(r.as_object_mut().unwrap().remove(*name)));
+                r.to_string()
+            };
+            records.into_iter().map(strip).collect::<Vec<_>>()
+        });
+        assert_eq!(untimed[0], untimed[1], "{optimizer}");
+    }
+}
+
+#[test]
+fn train_step_prints_the_peer_s_json() {
+    let args = ["--config", "tiny", "--batch-size", "64", "--threads", "2", "--iters", "3", "--phases", "--json"];
+    let out = run("train_step", &args);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!((&json["config"], &json["batch"], &json["mode"]), (&"tiny".into(), &64.into(), &"train".into()));
+    assert!(json["system"].as_str().unwrap().starts_with("dlrm-"));
+    for (group, names) in [("ms", ["min", "median", "max"]), ("phases_ms", ["forward", "backward", "update"])] {
+        names.iter().for_each(|name| assert!(json[group][name].as_f64().unwrap() > 0.0, "{group} {name}: {json}"));
+    }
+}
