@@ -19,11 +19,16 @@ use crate::random::Stream;
 use crate::tensor::Tensor;
 use dlrm_kernels::Isa;
 use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Below this much work (floating-point operations, or a few times the bytes moved) an operation
 /// stays on the calling thread: waking another one takes about 10 µs on a virtual machine.
 const MIN_PARALLEL_WORK: usize = 1 << 19;
+
+/// Looks for work in vain, a fraction of a microsecond each, before a thread offers its processor
+/// to others.
+const IDLE_SPINS: u32 = 1000;
 
 /// Numbers that one draw of a table's sub-stream fills.
 const FILL_CHUNK: usize = 1 << 16;
@@ -84,6 +89,32 @@ impl Cpu {
     }
 }
 
+/// Looks for work until it is over, instead of going to sleep: a step hands out some thirty
+/// pieces of work, microseconds apart, and waking a thread takes longer than most of them last.
+fn stay_awake(busy: &AtomicBool) {
+    let mut idle = 0;
+    while busy.load(Ordering::Relaxed) {
+        if let Some(Yield::Executed) = rayon::yield_now() {
+            idle = 0;
+        } else if idle < IDLE_SPINS {
+            idle += 1;
+            std::hint::spin_loop();
+        } else {
+            // Someone else may need the processor.
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Says so when it goes.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
 impl Backend for Cpu {
     fn describe(&self) -> String {
         let threads = if self.threads == 1 { "thread" } else { "threads" };
@@ -98,7 +129,21 @@ impl Backend for Cpu {
     }
 
     fn scope(&self, work: &mut (dyn FnMut() + Send)) {
-        self.pool.install(work);
+        if self.threads == 1 {
+            return self.pool.install(work);
+        }
+        let busy = AtomicBool::new(true);
+        self.pool.scope(|scope| {
+            let (caller, busy) = (rayon::current_thread_index(), &busy);
+            scope.spawn_broadcast(move |_, thread| {
+                if Some(thread.index()) != caller {
+                    stay_awake(busy);
+                }
+            });
+            // Also when `work` panics, the others must not wait for it.
+            let _over = Over(busy);
+            work();
+        });
     }
 
     fn fill_uniform(&self, table: &mut Table, key: u64, low: f64, high: f64) {

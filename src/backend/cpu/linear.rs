@@ -6,8 +6,8 @@ use crate::tensor::Tensor;
 use dlrm_kernels::{elementwise, gemm};
 use rayon::prelude::*;
 
-/// Rows of a batch a piece: a multiple of every register tile's height (12, 8 and 6 share 24).
-const ROW_GRAIN: usize = 24;
+/// Rows of a batch a piece: halves of 128 should be 64, and an uneven last tile costs little.
+const ROW_GRAIN: usize = 4;
 
 /// At most this many rows a piece, so that large batches balance over uneven threads.
 const MAX_ROWS: usize = 264;
