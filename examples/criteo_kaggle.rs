@@ -16,7 +16,7 @@ use dlrm::nn::{Dlrm, DlrmConfig};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
 use dlrm::train::{Observer, Progress, Record, Report, Schedule, Trainer};
 use dlrm::{Batch, Error, Parameters, Result, Stream};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -207,13 +207,33 @@ fn read_rows(args: &Args) -> Result<Rows> {
 /// Shows progress, and writes evaluations as they come.
 struct Watch {
     meter: Option<Meter>,
-    json: Option<(PathBuf, File)>,
+    json: Option<JsonLines>,
 }
 
 impl Watch {
     fn new(json: Option<&Path>) -> Result<Self> {
-        let open = |path: &Path| Ok((path.to_owned(), File::create(path).map_err(|e| Error::io(path, e))?));
-        Ok(Watch { meter: None, json: json.map(open).transpose()? })
+        Ok(Watch { meter: None, json: json.map(JsonLines::open).transpose()? })
+    }
+}
+
+/// A file of one object a line. What it held is only lost when the first line is there to write.
+struct JsonLines {
+    path: PathBuf,
+    file: File,
+    lines: u64,
+}
+
+impl JsonLines {
+    fn open(path: &Path) -> Result<Self> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        Ok(JsonLines { path: path.to_owned(), file: file.map_err(|e| Error::io(path, e))?, lines: 0 })
+    }
+
+    fn write(&mut self, record: &Record) -> Result<()> {
+        let line = serde_json::to_string(record).expect("numbers only");
+        let clear = if self.lines == 0 { self.file.set_len(0) } else { Ok(()) };
+        self.lines += 1;
+        clear.and_then(|()| writeln!(self.file, "{line}")).map_err(|e| Error::io(&self.path, e))
     }
 }
 
@@ -238,11 +258,7 @@ impl Observer for Watch {
             record.train_loss,
             100.0 * accuracy
         );
-        if let Some((path, file)) = &mut self.json {
-            let line = serde_json::to_string(record).expect("numbers only");
-            writeln!(file, "{line}").map_err(|e| Error::io(path, e))?;
-        }
-        Ok(())
+        self.json.as_mut().map_or(Ok(()), |json| json.write(record))
     }
 }
 

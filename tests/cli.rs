@@ -88,6 +88,22 @@ fn an_unknown_instruction_set_is_one_line_too() {
 }
 
 #[test]
+fn earlier_records_survive_a_run_that_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("records.jsonl");
+    fs::write(&json, "earlier, and longer than any record ".repeat(30)).unwrap();
+    let before = fs::read_to_string(&json).unwrap();
+    let path = json.to_str().unwrap();
+    let out = run("criteo_kaggle", &["--data", "/nonexistent/train.txt", "--json", path]);
+    assert_eq!((out.status.code(), fs::read_to_string(&json).unwrap()), (Some(1), before));
+    let data = sample();
+    let out = run("criteo_kaggle", &["--data", data.to_str().unwrap(), "--json", path]);
+    assert!(out.status.success());
+    let records = fs::read_to_string(&json).unwrap();
+    assert!(records.starts_with("{\"epoch\":1,") && records.ends_with("}\n") && records.lines().count() == 1);
+}
+
+#[test]
 fn bad_rows_are_skipped_and_counted_on_request() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("rows.tsv");
