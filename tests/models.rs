@@ -123,3 +123,16 @@ fn a_loss_that_is_not_a_number_stops_the_run_and_changes_nothing() {
     let after: Vec<u32> = trainer.params().dense()[0].value().as_slice().iter().map(|v| v.to_bits()).collect();
     assert_eq!(before, after);
 }
+
+#[test]
+fn a_batch_of_no_sample_is_an_error_to_train_on_and_no_logits_to_predict() {
+    for (name, config) in shapes() {
+        let mut params = Parameters::new(Arc::new(Cpu::new(2)));
+        let model = Dlrm::new(&config, &mut params, &mut Stream::native(1)).unwrap();
+        let mut trainer = Trainer::new(model, params, UpdateRule::Sgd, LrPolicy::constant(0.1), LossKind::BCE);
+        let mut empty = Batch::default();
+        empty.clear(config.dense_features, config.num_embeddings.len());
+        assert_eq!(trainer.step(&empty).unwrap_err().to_string(), "batch: no sample", "{name}");
+        assert_eq!(trainer.predict(&empty).unwrap(), [0.0; 0], "{name}");
+    }
+}

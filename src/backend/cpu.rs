@@ -82,6 +82,9 @@ impl Cpu {
 
     /// Calls `f(piece's index, piece)` for each run of `len` numbers of `out`, on all threads.
     fn for_each_piece(&self, out: &mut [f32], len: usize, f: impl Fn(usize, &mut [f32]) + Send + Sync) {
+        if out.is_empty() {
+            return; // a batch of no sample
+        }
         if out.len() <= len {
             return f(0, out);
         }

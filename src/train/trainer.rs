@@ -128,8 +128,11 @@ impl<M: Model> Trainer<M> {
     /// The first third of a [`step`](Self::step): the loss of `batch`, on the tape.
     ///
     /// # Errors
-    /// [`Error::Batch`] if the batch does not fit.
+    /// [`Error::Batch`] if the batch does not fit, or has no sample to take a mean over.
     pub fn forward(&mut self, batch: &Batch) -> Result<Var> {
+        if batch.is_empty() {
+            return Err(Error::Batch("no sample".into()));
+        }
         let logits = self.logits(batch)?;
         let labels = self.tape.input(&[batch.len()], &batch.labels);
         Ok(ops::loss(&mut self.tape, self.loss, logits, labels))
