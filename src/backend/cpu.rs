@@ -273,3 +273,30 @@ impl Backend for Cpu {
         update::tables(self, update::Step { rule, lr, t }, tables, grads, states);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_nest_and_end_whatever_happens_in_them() {
+        for threads in [1, 2, 3] {
+            let cpu = Cpu::new(threads);
+            let (x, y) = (Tensor::from_slice(&[1 << 20], &vec![1.0; 1 << 20]), &mut Tensor::zeros(&[1 << 20]));
+            let mut inner = 0;
+            cpu.scope(&mut || {
+                cpu.scope(&mut || {
+                    cpu.relu_backward(&x, y);
+                    inner += 1;
+                });
+                cpu.relu_backward(&x, y);
+            });
+            assert_eq!(inner, 1);
+            let panics = std::panic::AssertUnwindSafe(|| cpu.scope(&mut || panic!("from within")));
+            let message = std::panic::catch_unwind(panics).unwrap_err();
+            assert_eq!(message.downcast_ref(), Some(&"from within"));
+            cpu.scope(&mut || inner += 1);
+            assert_eq!(inner, 2, "the threads are there as before");
+        }
+    }
+}
