@@ -6,7 +6,7 @@
 mod support;
 
 use clap::{Parser, ValueEnum};
-use dlrm::backend::{Backend, Cpu, InteractionKind, LossKind};
+use dlrm::backend::{Backend, Cpu, Interaction, LossKind};
 use dlrm::baseline::LogisticRegression;
 use dlrm::data::criteo::{BadRows, DENSE_FEATURES, Dataset, DatasetBuilder, Labels, RowReader};
 use dlrm::data::source::{BatchSource, DatasetSource, Order};
@@ -156,8 +156,8 @@ impl Args {
             bottom_mlp: bottom[1..].to_vec(),
             top_mlp: self.top_mlp.0.clone(),
             interaction: match self.interaction {
-                InteractionName::Dot => InteractionKind::Dot,
-                InteractionName::Cat => InteractionKind::Cat,
+                InteractionName::Dot => Interaction::Dot,
+                InteractionName::Cat => Interaction::Cat,
             },
             ..DlrmConfig::criteo_kaggle(num_embeddings)
         };

@@ -5,7 +5,7 @@
 mod support;
 
 use clap::{Parser, ValueEnum};
-use dlrm::backend::{Backend, Cpu, InteractionKind, LossKind, Pooling};
+use dlrm::backend::{Backend, Cpu, Interaction, LossKind, Pooling};
 use dlrm::nn::{Dlrm, DlrmConfig, KAGGLE_NUM_EMBEDDINGS};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
 use dlrm::train::Trainer;
@@ -71,7 +71,7 @@ impl Config {
             embedding_dim: bottom[bottom.len() - 1],
             bottom_mlp: bottom[1..].to_vec(),
             top_mlp: top.to_vec(),
-            interaction: InteractionKind::Dot,
+            interaction: Interaction::Dot,
             pooling: Pooling::Sum,
             weighted_pooling: None,
         };

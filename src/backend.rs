@@ -24,7 +24,7 @@ use std::fmt::Debug;
 /// `--arch-interaction-op` and `--arch-interaction-itself`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum InteractionKind {
+pub enum Interaction {
     /// Dot products of all pairs, the dense vector in front:
     /// `[x, v₁·v₀, v₂·v₀, v₂·v₁, …]` with `v₀ = x`.
     Dot,
@@ -32,6 +32,22 @@ pub enum InteractionKind {
     DotItself,
     /// All vectors side by side: `[x, v₁, v₂, …]`.
     Cat,
+}
+
+impl Interaction {
+    /// The width of the interaction's output for `tables` pooled vectors of `dim` numbers, with or
+    /// without a dense vector: with `F` vectors in all, `D + F(F−1)/2` for [`Dot`](Self::Dot),
+    /// `D + F(F+1)/2` for [`DotItself`](Self::DotItself), `F·D` for [`Cat`](Self::Cat); without a
+    /// dense vector there is no `D` in front.
+    pub fn width(self, has_dense: bool, tables: usize, dim: usize) -> usize {
+        let f = tables + usize::from(has_dense);
+        let front = if has_dense { dim } else { 0 };
+        match self {
+            Interaction::Dot => front + f * f.saturating_sub(1) / 2,
+            Interaction::DotItself => front + f * (f + 1) / 2,
+            Interaction::Cat => f * dim,
+        }
+    }
 }
 
 /// A loss on logits `x` for labels `y`; each is a mean over the `B` samples, `p = σ(x)`.
@@ -138,13 +154,13 @@ pub trait Backend: Debug + Send + Sync {
 
     /// The interaction of the dense vector (`B × D`, if there is one) with the pooled ones
     /// (`B × T × D`), into `B × out`.
-    fn interaction(&self, kind: InteractionKind, dense: Option<&Tensor>, pooled: &Tensor, out: &mut Tensor);
+    fn interaction(&self, kind: Interaction, dense: Option<&Tensor>, pooled: &Tensor, out: &mut Tensor);
 
     /// The gradients of both inputs of [`interaction`](Self::interaction), each where it is
     /// wanted: `[of dense, of pooled]`.
     fn interaction_backward(
         &self,
-        kind: InteractionKind,
+        kind: Interaction,
         dense: Option<&Tensor>,
         pooled: &Tensor,
         grad_out: &Tensor,

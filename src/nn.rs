@@ -4,12 +4,15 @@ mod config;
 mod dlrm;
 mod embedding;
 mod init;
+mod interaction;
 mod mlp;
 
 pub use config::{DlrmConfig, KAGGLE_NUM_EMBEDDINGS, WeightedPooling};
 pub use dlrm::Dlrm;
 pub use embedding::{EmbeddingBag, EmbeddingBagCollection};
 pub use mlp::{Linear, Mlp};
+
+pub use crate::backend::Interaction;
 
 use crate::batch::Batch;
 use crate::error::Result;

@@ -1,6 +1,6 @@
 //! The same seed gives the same bits, whatever the number of threads.
 
-use dlrm::backend::{Cpu, InteractionKind, LossKind, Pooling};
+use dlrm::backend::{Cpu, Interaction, LossKind, Pooling};
 use dlrm::nn::{Dlrm, DlrmConfig, WeightedPooling};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
 use dlrm::train::Trainer;
@@ -45,15 +45,12 @@ fn one_thread_or_several_give_the_same_bits() {
     let wide = DlrmConfig {
         embedding_dim: 40,
         bottom_mlp: vec![100, 40],
-        interaction: InteractionKind::DotItself,
+        interaction: Interaction::DotItself,
         pooling: Pooling::Mean,
         ..base.clone()
     };
-    let weighted = DlrmConfig {
-        interaction: InteractionKind::Cat,
-        weighted_pooling: Some(WeightedPooling::Learned),
-        ..base.clone()
-    };
+    let weighted =
+        DlrmConfig { interaction: Interaction::Cat, weighted_pooling: Some(WeightedPooling::Learned), ..base.clone() };
     for (config, rule) in [
         (&base, UpdateRule::Sgd),
         (&wide, UpdateRule::ADAGRAD),

@@ -1,7 +1,7 @@
 //! Whole runs of the reference, loss for loss: its random data, its initial values, its optimizers.
 //! `dlrm_s_pytorch.py` printed these losses with NumPy's seed 123; they are met to every digit.
 
-use dlrm::backend::{Cpu, InteractionKind, LossKind, Pooling};
+use dlrm::backend::{Cpu, Interaction, LossKind, Pooling};
 use dlrm::data::random::{Distribution, RandomBatches, RandomConfig};
 use dlrm::nn::{Dlrm, DlrmConfig, WeightedPooling};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
@@ -15,7 +15,7 @@ struct Run {
     mlp_bot: &'static [usize],
     mlp_top: &'static [usize],
     embedding_size: &'static [usize],
-    interaction: InteractionKind,
+    interaction: Interaction,
     weighted_pooling: Option<WeightedPooling>,
     mini_batch_size: usize,
     data_size: usize,
@@ -36,7 +36,7 @@ fn tiny() -> Run {
         mlp_bot: &[4, 3, 2],
         mlp_top: &[4, 2, 1],
         embedding_size: &[4, 3, 2],
-        interaction: InteractionKind::Dot,
+        interaction: Interaction::Dot,
         weighted_pooling: None,
         mini_batch_size: 2,
         data_size: 6,
@@ -146,8 +146,8 @@ fn the_reference_s_losses_to_every_printed_digit() {
     let cases: [(&str, Run, &str); 16] = [
         ("no arguments", Run { mini_batch_size: 1, data_size: 1, ..tiny() }, "0.083850"),
         ("dot", tiny(), "0.025266 0.180494 0.083240"),
-        ("cat", Run { interaction: InteractionKind::Cat, ..tiny() }, "0.025078 0.195616 0.089025"),
-        ("itself", Run { interaction: InteractionKind::DotItself, ..tiny() }, "0.408605 0.128030 0.366875"),
+        ("cat", Run { interaction: Interaction::Cat, ..tiny() }, "0.025078 0.195616 0.089025"),
+        ("itself", Run { interaction: Interaction::DotItself, ..tiny() }, "0.408605 0.128030 0.366875"),
         (
             "bce",
             Run { loss: LossKind::BCE, round_targets: true, policy: lr(0.1), ..tiny() },

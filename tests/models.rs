@@ -1,6 +1,6 @@
 //! Whole models: every shape that a configuration allows computes, and its gradients are right.
 
-use dlrm::backend::{Cpu, InteractionKind, LossKind, Pooling};
+use dlrm::backend::{Cpu, Interaction, LossKind, Pooling};
 use dlrm::gradcheck::{GradCheck, gradcheck};
 use dlrm::nn::{Dlrm, DlrmConfig, Model, WeightedPooling};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
@@ -15,7 +15,7 @@ fn config() -> DlrmConfig {
         embedding_dim: 4,
         bottom_mlp: vec![6, 4],
         top_mlp: vec![5, 1],
-        interaction: InteractionKind::Dot,
+        interaction: Interaction::Dot,
         pooling: Pooling::Sum,
         weighted_pooling: None,
     }
@@ -42,13 +42,13 @@ fn shapes() -> Vec<(&'static str, DlrmConfig)> {
     let base = config();
     vec![
         ("as in the paper", base.clone()),
-        ("with itself", DlrmConfig { interaction: InteractionKind::DotItself, ..base.clone() }),
-        ("cat", DlrmConfig { interaction: InteractionKind::Cat, ..base.clone() }),
+        ("with itself", DlrmConfig { interaction: Interaction::DotItself, ..base.clone() }),
+        ("cat", DlrmConfig { interaction: Interaction::Cat, ..base.clone() }),
         ("mean", DlrmConfig { pooling: Pooling::Mean, ..base.clone() }),
         ("no dense features", DlrmConfig { dense_features: 0, bottom_mlp: vec![], ..base.clone() }),
         (
             "no dense features, cat",
-            DlrmConfig { dense_features: 0, bottom_mlp: vec![], interaction: InteractionKind::Cat, ..base.clone() },
+            DlrmConfig { dense_features: 0, bottom_mlp: vec![], interaction: Interaction::Cat, ..base.clone() },
         ),
         ("no tables", DlrmConfig { num_embeddings: vec![], ..base.clone() }),
         ("no tables, no bottom MLP", DlrmConfig { num_embeddings: vec![], bottom_mlp: vec![], ..base.clone() }),

@@ -1,6 +1,6 @@
 //! A training step in the steady state asks nobody for memory: not the allocator, not the kernel.
 
-use dlrm::backend::{Backend, Cpu, InteractionKind, LossKind};
+use dlrm::backend::{Backend, Cpu, Interaction, LossKind};
 use dlrm::buffer::maps_made;
 use dlrm::nn::{Dlrm, DlrmConfig};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
@@ -40,9 +40,9 @@ fn batches(b: usize, config: &DlrmConfig, stream: &mut Stream) -> Vec<Batch> {
 fn no_allocation_after_the_first_steps() {
     for threads in [1, 2] {
         for (rule, interaction) in [
-            (UpdateRule::Sgd, InteractionKind::Dot),
-            (UpdateRule::ROW_WISE_ADAGRAD, InteractionKind::DotItself),
-            (UpdateRule::ADAM, InteractionKind::Cat),
+            (UpdateRule::Sgd, Interaction::Dot),
+            (UpdateRule::ROW_WISE_ADAGRAD, Interaction::DotItself),
+            (UpdateRule::ADAM, Interaction::Cat),
         ] {
             let config = DlrmConfig { interaction, ..DlrmConfig::criteo_kaggle(vec![50_000, 1000, 20, 3]) };
             let mut stream = Stream::native(5);

@@ -10,7 +10,7 @@ mod linear;
 mod loss;
 mod update;
 
-use super::{Activation, Backend, Beta, InteractionKind, LossKind, Pooling};
+use super::{Activation, Backend, Beta, Interaction, LossKind, Pooling};
 use crate::backend::RowGrads;
 use crate::backend::{DenseParameter, PackedWeight, Table};
 use crate::backend::{State, UpdateRule};
@@ -226,13 +226,13 @@ impl Backend for Cpu {
         embedding::gather_weights_backward(self, tables, pooling, bags, grad_out, grads);
     }
 
-    fn interaction(&self, kind: InteractionKind, dense: Option<&Tensor>, pooled: &Tensor, out: &mut Tensor) {
+    fn interaction(&self, kind: Interaction, dense: Option<&Tensor>, pooled: &Tensor, out: &mut Tensor) {
         interaction::forward(self, kind, dense, pooled, out);
     }
 
     fn interaction_backward(
         &self,
-        kind: InteractionKind,
+        kind: Interaction,
         dense: Option<&Tensor>,
         pooled: &Tensor,
         grad_out: &Tensor,

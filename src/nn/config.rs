@@ -1,6 +1,6 @@
 //! What a DLRM looks like.
 
-use crate::backend::{InteractionKind, Pooling};
+use crate::backend::{Interaction, Pooling};
 use crate::error::{Error, Result};
 
 /// Rows of the 26 tables of the Criteo Kaggle set: how many ids each column has
@@ -35,7 +35,7 @@ pub struct DlrmConfig {
     /// Widths of the top MLP's layers, after the interaction; the last is 1, the logit.
     pub top_mlp: Vec<usize>,
     /// How the vectors meet.
-    pub interaction: InteractionKind,
+    pub interaction: Interaction,
     /// How a bag becomes a vector.
     #[serde(skip)]
     pub pooling: Pooling,
@@ -53,7 +53,7 @@ impl DlrmConfig {
             embedding_dim: 16,
             bottom_mlp: vec![512, 256, 64, 16],
             top_mlp: vec![512, 256, 1],
-            interaction: InteractionKind::Dot,
+            interaction: Interaction::Dot,
             pooling: Pooling::Sum,
             weighted_pooling: None,
         }

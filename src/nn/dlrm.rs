@@ -4,10 +4,9 @@ use super::Model;
 use super::config::DlrmConfig;
 use super::embedding::EmbeddingBagCollection;
 use super::mlp::Mlp;
-use crate::backend::{Activation, InteractionKind};
+use crate::backend::Activation;
 use crate::batch::Batch;
 use crate::error::{Error, Result};
-use crate::ops;
 use crate::parameters::Parameters;
 use crate::random::Stream;
 use crate::tape::{Tape, Var};
@@ -33,7 +32,6 @@ pub struct Dlrm {
     config: DlrmConfig,
     bottom_mlp: Option<Mlp>,
     embeddings: Option<EmbeddingBagCollection>,
-    interaction: InteractionKind,
     top_mlp: Mlp,
 }
 
@@ -56,7 +54,7 @@ impl Dlrm {
             .then(|| Mlp::new(params, "bot_l", config.dense_features, &config.bottom_mlp, Activation::Relu, stream));
         let width = config.interaction_width();
         let top_mlp = Mlp::new(params, "top_l", width, &config.top_mlp, Activation::None, stream);
-        Ok(Dlrm { config: config.clone(), bottom_mlp, embeddings, interaction: config.interaction, top_mlp })
+        Ok(Dlrm { config: config.clone(), bottom_mlp, embeddings, top_mlp })
     }
 
     /// The shape of this model.
@@ -89,7 +87,7 @@ impl Model for Dlrm {
         });
         let pooled = self.embeddings.as_ref().map(|e| e.forward(tape, params, &batch.sparse));
         let z = match (x, pooled) {
-            (x, Some(pooled)) => ops::interaction(tape, self.interaction, x, pooled),
+            (x, Some(pooled)) => self.config.interaction.forward(tape, x, pooled),
             (Some(x), None) => x,
             (None, None) => unreachable!("a valid configuration has dense features or tables"),
         };

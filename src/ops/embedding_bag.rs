@@ -140,7 +140,7 @@ mod tests {
             let x = embedding_bags(tape, params, first, Pooling::Sum, one, None);
             let all = tape.bags(&lists());
             let pooled = embedding_bags(tape, params, first, Pooling::Mean, all, None);
-            crate::ops::interaction(tape, crate::backend::InteractionKind::Dot, Some(x), pooled)
+            crate::ops::interaction(tape, crate::backend::Interaction::Dot, Some(x), pooled)
         });
     }
 }

@@ -1,33 +1,17 @@
 //! The feature interaction.
 
-use crate::backend::InteractionKind;
+use crate::backend::Interaction;
 use crate::tape::{Backward, BackwardContext, Tape, Var};
 
 #[derive(Debug)]
 struct InteractionBackward {
-    kind: InteractionKind,
+    kind: Interaction,
     dense: Option<Var>,
     pooled: Var,
 }
 
-impl InteractionKind {
-    /// The width of the interaction's output for `tables` pooled vectors of `dim` numbers, with or
-    /// without a dense vector: with `F` vectors in all, `D + F(F−1)/2` for [`Dot`](Self::Dot),
-    /// `D + F(F+1)/2` for [`DotItself`](Self::DotItself), `F·D` for [`Cat`](Self::Cat); without a
-    /// dense vector there is no `D` in front.
-    pub fn width(self, has_dense: bool, tables: usize, dim: usize) -> usize {
-        let f = tables + usize::from(has_dense);
-        let front = if has_dense { dim } else { 0 };
-        match self {
-            InteractionKind::Dot => front + f * f.saturating_sub(1) / 2,
-            InteractionKind::DotItself => front + f * (f + 1) / 2,
-            InteractionKind::Cat => f * dim,
-        }
-    }
-}
-
 /// The interaction of the dense vector (`B × D`, if there is one) with the pooled ones
-/// (`B × T × D`): see [`InteractionKind`] and [`InteractionKind::width`].
+/// (`B × T × D`): see [`Interaction`] and [`Interaction::width`].
 ///
 /// Paper section 2.2: "the second-order interaction of different features explicitly by taking
 /// the dot product between all pairs", as in factorization machines (2.1.3). With
@@ -36,7 +20,7 @@ impl InteractionKind {
 ///
 /// # Panics
 /// If the shapes do not fit.
-pub fn interaction(tape: &mut Tape, kind: InteractionKind, dense: Option<Var>, pooled: Var) -> Var {
+pub fn interaction(tape: &mut Tape, kind: Interaction, dense: Option<Var>, pooled: Var) -> Var {
     let [b, tables, dim] = *tape.value(pooled).shape() else {
         panic!("interaction: pooled vectors of shape {:?}, expected B × T × D", tape.value(pooled).shape());
     };
@@ -68,7 +52,7 @@ mod tests {
     use crate::gradcheck::{GradCheck, gradcheck};
     use crate::ops::tests::{ramp, setup};
 
-    const KINDS: [InteractionKind; 3] = [InteractionKind::Dot, InteractionKind::DotItself, InteractionKind::Cat];
+    const KINDS: [Interaction; 3] = [Interaction::Dot, Interaction::DotItself, Interaction::Cat];
 
     #[test]
     fn gradients() {
@@ -95,8 +79,8 @@ mod tests {
     fn vectors_used_twice_get_both_gradients() {
         let inputs = [ramp(&[2, 3], 1.0), ramp(&[2, 4, 3], 0.8)];
         gradcheck(&mut setup(), &inputs, GradCheck::default(), |tape, _, x| {
-            let first = interaction(tape, InteractionKind::Dot, Some(x[0]), x[1]);
-            interaction(tape, InteractionKind::Cat, Some(x[0]), x[1]);
+            let first = interaction(tape, Interaction::Dot, Some(x[0]), x[1]);
+            interaction(tape, Interaction::Cat, Some(x[0]), x[1]);
             first
         });
     }

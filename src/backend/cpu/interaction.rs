@@ -1,6 +1,6 @@
 //! The interaction: batches cut by rows.
 
-use super::{Beta, Cpu, InteractionKind};
+use super::{Beta, Cpu, Interaction};
 use crate::tensor::Tensor;
 use dlrm_kernels::interaction as kernel;
 use rayon::prelude::*;
@@ -30,7 +30,7 @@ fn work(dense: Option<&Tensor>, pooled: &Tensor) -> usize {
     b * f * f * d
 }
 
-pub(super) fn forward(cpu: &Cpu, kind: InteractionKind, dense: Option<&Tensor>, pooled: &Tensor, out: &mut Tensor) {
+pub(super) fn forward(cpu: &Cpu, kind: Interaction, dense: Option<&Tensor>, pooled: &Tensor, out: &mut Tensor) {
     let [b, t, d] = dims(pooled);
     if let Some(x) = dense {
         assert!(x.rows() == b && x.cols() == d, "interaction: dense {:?}, pooled {:?}", x.shape(), pooled.shape());
@@ -43,9 +43,9 @@ pub(super) fn forward(cpu: &Cpu, kind: InteractionKind, dense: Option<&Tensor>, 
         let x = x.map(|x| &x[i * rows * d..][..m * d]);
         let p = &p[i * rows * t * d..][..m * t * d];
         match kind {
-            InteractionKind::Cat => kernel::interaction_cat(x, p, t, d, out),
+            Interaction::Cat => kernel::interaction_cat(x, p, t, d, out),
             _ => with_scratch(|scratch| {
-                kernel::interaction_dot(cpu.isa, x, p, t, d, kind == InteractionKind::DotItself, out, scratch);
+                kernel::interaction_dot(cpu.isa, x, p, t, d, kind == Interaction::DotItself, out, scratch);
             }),
         }
     });
@@ -53,7 +53,7 @@ pub(super) fn forward(cpu: &Cpu, kind: InteractionKind, dense: Option<&Tensor>, 
 
 pub(super) fn backward(
     cpu: &Cpu,
-    kind: InteractionKind,
+    kind: Interaction,
     dense: Option<&Tensor>,
     pooled: &Tensor,
     grad_out: &Tensor,
@@ -101,7 +101,7 @@ impl<'a> Target<'a> {
 
 fn overwrite(
     cpu: &Cpu,
-    kind: InteractionKind,
+    kind: Interaction,
     dense: Option<&Tensor>,
     pooled: &Tensor,
     grad_out: &Tensor,
@@ -117,9 +117,9 @@ fn overwrite(
         let p = &p[i * rows * t * d..][..m * t * d];
         let g = &g[i * rows * width..][..m * width];
         match kind {
-            InteractionKind::Cat => kernel::interaction_cat_backward(g, t, d, grad_x, grad_p),
+            Interaction::Cat => kernel::interaction_cat_backward(g, t, d, grad_x, grad_p),
             _ => with_scratch(|scratch| {
-                let itself = kind == InteractionKind::DotItself;
+                let itself = kind == Interaction::DotItself;
                 kernel::interaction_dot_backward(cpu.isa, x, p, g, t, d, itself, grad_x, grad_p, scratch);
             }),
         }
