@@ -34,7 +34,10 @@ pub use weight::{column_sums, linear_backward_weight};
 use crate::check;
 use crate::isa::{Isa, Kernel};
 use crate::simd::Simd;
-use microkernel::{Accumulate, BiasRelu, Finish, Left, Right, RowTiles, Target, accumulate, for_each_row_tile, write};
+use microkernel::{
+    Accumulate, BiasRelu, Finish, Left, Right, RowTiles, Target, Tiles, accumulate, for_each_column_tile,
+    for_each_row_tile, write,
+};
 use std::ops::Range;
 
 /// Bytes of packed panels that are kept in L2 at a time: half of the 1 MiB that a server core has.
@@ -177,32 +180,17 @@ struct PackedBlock<F> {
 impl<S: Simd, F: Finish + AtColumn> RowTiles<S> for PackedBlock<F> {
     #[inline(always)]
     unsafe fn rows<const MR: usize>(&self, simd: S, i: usize) {
-        let nr = S::LANES * S::TILE_VECTORS;
         // Loop 1: panels.
-        let mut j = self.columns.start;
-        while j < self.columns.end {
-            let width = nr.min(self.columns.end - j);
-            // SAFETY: the caller vouches for rows i .. i + MR; columns j .. j + width lie in the
-            // matrix, and panel j / nr in the panels, whose padding makes every vector whole.
-            unsafe {
-                if S::TILE_VECTORS == 2 && width > S::LANES {
-                    self.tile::<S, MR, 2>(simd, i, j, width - S::LANES);
-                } else {
-                    self.tile::<S, MR, 1>(simd, i, j, width);
-                }
-            }
-            j += nr;
-        }
+        // SAFETY: the caller vouches for the rows; the columns lie in the matrix.
+        unsafe { for_each_column_tile::<S, MR>(simd, i, self.columns.clone(), self) }
     }
 }
 
-impl<F: Finish + AtColumn> PackedBlock<F> {
-    /// # Safety
-    /// Rows `i .. i + MR` and the columns from `j` on, `tail` in the last vector, must exist.
+impl<S: Simd, F: Finish + AtColumn> Tiles<S> for PackedBlock<F> {
     #[inline(always)]
-    unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(&self, simd: S, i: usize, j: usize, tail: usize) {
+    unsafe fn tile<const MR: usize, const NV: usize>(&self, simd: S, i: usize, j: usize, tail: usize) {
         // SAFETY: the caller vouches for the tile; row i of A starts at i · k, the panel of column
-        // j (a multiple of NR) at j · k, and the tile in C at i · n + j.
+        // j (a multiple of NR) at j · k, padded to whole vectors, and the tile in C at i · n + j.
         unsafe {
             let a = Left { at: self.a.add(i * self.k), row: self.k, step: 1 };
             let b = Right { at: self.panels.add(j * self.k), step: S::LANES * S::TILE_VECTORS };

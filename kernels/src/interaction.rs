@@ -25,7 +25,7 @@
 //! Paper: section 2.1.3 and 2.2; reference: `interact_features`.
 
 use crate::check;
-use crate::gemm::microkernel::{Left, Right, RowTiles, accumulate, for_each_row_tile};
+use crate::gemm::microkernel::{Left, Right, RowTiles, Tiles, accumulate, for_each_column_tile, for_each_row_tile};
 use crate::isa::{Isa, Kernel};
 use crate::simd::Simd;
 
@@ -283,26 +283,16 @@ impl<S: Simd> RowTiles<S> for Triangle<'_> {
     unsafe fn rows<const MR: usize>(&self, simd: S, i: usize) {
         let last = (i + MR).min(self.shape.features) - 1;
         let columns = self.shape.row_len(last);
-        let nr = S::LANES * S::TILE_VECTORS;
-        for j in (0..columns).step_by(nr) {
-            // SAFETY: columns i .. i + MR of Tᵀ exist, as the caller vouches, and the vectors from
-            // column j on, as Tᵀ is padded to whole vectors.
-            unsafe {
-                if S::TILE_VECTORS == 2 && columns - j > S::LANES {
-                    self.tile::<S, MR, 2>(simd, i, j);
-                } else {
-                    self.tile::<S, MR, 1>(simd, i, j);
-                }
-            }
-        }
+        // SAFETY: columns i .. i + MR of Tᵀ exist, as the caller vouches, and the vectors of these
+        // columns, as Tᵀ is padded to whole vectors.
+        unsafe { for_each_column_tile::<S, MR>(simd, i, 0..columns, self) }
     }
 }
 
-impl Triangle<'_> {
-    /// # Safety
-    /// Columns `i .. i + MR` of Tᵀ and NV vectors of it from column `j` on must exist.
+impl<S: Simd> Tiles<S> for Triangle<'_> {
+    /// Each row is cut off where it ends, so the tile's own `tail` says nothing new.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(&self, simd: S, i: usize, j: usize) {
+    unsafe fn tile<const MR: usize, const NV: usize>(&self, simd: S, i: usize, j: usize, _: usize) {
         // SAFETY: the caller vouches for the rows and columns. A row of the triangle is written up
         // to its length only, and only if it is not padding.
         unsafe {
@@ -414,26 +404,15 @@ struct Gradient<'a> {
 impl<S: Simd> RowTiles<S> for Gradient<'_> {
     #[inline(always)]
     unsafe fn rows<const MR: usize>(&self, simd: S, i: usize) {
-        let nr = S::LANES * S::TILE_VECTORS;
-        for d in (0..self.shape.dim).step_by(nr) {
-            // SAFETY: columns i .. i + MR of G exist, as the caller vouches, and the vectors from
-            // column d on, as T is padded to whole vectors.
-            unsafe {
-                if S::TILE_VECTORS == 2 && self.shape.dim - d > S::LANES {
-                    self.tile::<S, MR, 2>(simd, i, d);
-                } else {
-                    self.tile::<S, MR, 1>(simd, i, d);
-                }
-            }
-        }
+        // SAFETY: columns i .. i + MR of G exist, as the caller vouches, and the vectors of T's
+        // columns, as T is padded to whole vectors.
+        unsafe { for_each_column_tile::<S, MR>(simd, i, 0..self.shape.dim, self) }
     }
 }
 
-impl Gradient<'_> {
-    /// # Safety
-    /// Columns `i .. i + MR` of G and NV vectors of T from column `d` on must exist.
+impl<S: Simd> Tiles<S> for Gradient<'_> {
     #[inline(always)]
-    unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(&self, simd: S, i: usize, d: usize) {
+    unsafe fn tile<const MR: usize, const NV: usize>(&self, simd: S, i: usize, d: usize, tail: usize) {
         let Shape { dim, features, lead, .. } = self.shape;
         // SAFETY: the caller vouches for the rows and columns. Rows are written up to D only, and
         // only if they are not padding; the first goes to the dense gradient if there is one.
@@ -444,7 +423,7 @@ impl Gradient<'_> {
             for (row, sums) in (i..features).zip(acc) {
                 for (v, sum) in sums.into_iter().enumerate() {
                     let column = d + v * S::LANES;
-                    let lanes = dim.saturating_sub(column).min(S::LANES);
+                    let lanes = if v == NV - 1 { tail } else { S::LANES };
                     if row < lead {
                         let copied = simd.load_partial(self.copied.as_ptr().add(column), lanes);
                         simd.store_partial(self.dense.add(column), simd.add(sum, copied), lanes);

@@ -17,6 +17,7 @@
 //!    sizes: how rows or columns are cut into tiles (and shared between threads) changes no bit.
 
 use crate::simd::Simd;
+use std::ops::Range;
 
 /// The left operand: element `(i, p)` lies at `at + i · row + p · step`.
 #[derive(Debug, Clone, Copy)]
@@ -181,6 +182,42 @@ pub(crate) trait RowTiles<S: Simd> {
     /// # Safety
     /// Rows `i .. i + MR` must exist.
     unsafe fn rows<const MR: usize>(&self, simd: S, i: usize);
+}
+
+/// Work on a tile of `MR` rows by `NV` vectors. Implementations are `#[inline(always)]`.
+pub(crate) trait Tiles<S: Simd> {
+    /// The tile at row `i` and column `j`, whose last vector has `tail` columns.
+    ///
+    /// # Safety
+    /// Rows `i .. i + MR` and those columns must exist.
+    unsafe fn tile<const MR: usize, const NV: usize>(&self, simd: S, i: usize, j: usize, tail: usize);
+}
+
+/// Cuts `columns` into tiles of NR, the last as narrow as it can be.
+///
+/// # Safety
+/// Rows `i .. i + MR` and `columns` of `work` must exist.
+#[inline(always)]
+pub(crate) unsafe fn for_each_column_tile<S: Simd, const MR: usize>(
+    simd: S,
+    i: usize,
+    columns: Range<usize>,
+    work: &impl Tiles<S>,
+) {
+    let nr = S::LANES * S::TILE_VECTORS;
+    let mut j = columns.start;
+    while j < columns.end {
+        let width = nr.min(columns.end - j);
+        // SAFETY: the caller vouches for the rows, and the tile ends where the columns do.
+        unsafe {
+            if S::TILE_VECTORS == 2 && width > S::LANES {
+                work.tile::<MR, 2>(simd, i, j, width - S::LANES);
+            } else {
+                work.tile::<MR, 1>(simd, i, j, width);
+            }
+        }
+        j += nr;
+    }
 }
 
 /// Rows of the next tile when `left` are left: the most that the registers hold (but 16 = 8 + 8,

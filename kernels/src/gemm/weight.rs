@@ -15,7 +15,9 @@
 //! cent of the work, and both fit on the stack.
 
 use super::Beta;
-use super::microkernel::{Accumulate, Left, Right, RowTiles, Target, accumulate_for, for_each_row_tile, write};
+use super::microkernel::{
+    Accumulate, Left, Right, RowTiles, Target, Tiles, accumulate_for, for_each_column_tile, for_each_row_tile, write,
+};
 use crate::check;
 use crate::isa::{Isa, Kernel};
 use crate::simd::Simd;
@@ -196,22 +198,15 @@ struct WeightTiles {
 impl<S: Simd> RowTiles<S> for WeightTiles {
     #[inline(always)]
     unsafe fn rows<const MR: usize>(&self, simd: S, i: usize) {
-        // SAFETY: the caller vouches for rows i .. i + MR.
-        unsafe {
-            if S::TILE_VECTORS == 2 && self.width > S::LANES {
-                self.tile::<S, MR, 2>(simd, i, self.width - S::LANES);
-            } else {
-                self.tile::<S, MR, 1>(simd, i, self.width);
-            }
-        }
+        // SAFETY: the caller vouches for rows i .. i + MR; the panel has this width.
+        unsafe { for_each_column_tile::<S, MR>(simd, i, 0..self.width, self) }
     }
 }
 
-impl WeightTiles {
-    /// # Safety
-    /// Rows `i .. i + MR` must be packed and exist in dW, with `tail` columns in the last vector.
+impl<S: Simd> Tiles<S> for WeightTiles {
+    /// The panel is one tile wide: `j` is 0.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(&self, simd: S, i: usize, tail: usize) {
+    unsafe fn tile<const MR: usize, const NV: usize>(&self, simd: S, i: usize, _: usize, tail: usize) {
         // SAFETY: the caller vouches for the rows; they are packed at i · samples.
         unsafe {
             let a = Left { at: self.left.add(i * self.samples), row: 1, step: MR };
