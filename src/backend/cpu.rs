@@ -11,9 +11,7 @@ mod loss;
 mod update;
 
 use super::{Activation, Backend, Beta, Interaction, LossKind, Pooling};
-use crate::backend::RowGrads;
-use crate::backend::{DenseParameter, PackedWeight, Table};
-use crate::backend::{State, UpdateRule};
+use crate::backend::{DenseParameter, PackedWeight, RowGrads, State, Table, UpdateRule};
 use crate::jagged::JaggedTensor;
 use crate::random::Stream;
 use crate::tensor::Tensor;

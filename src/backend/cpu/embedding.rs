@@ -1,9 +1,8 @@
 //! Pooled lookups: batches cut by bags forward, tables and rows shared out backward.
 
 use super::{Cpu, MIN_PARALLEL_WORK, Pooling};
-use crate::backend::RowGrads;
-use crate::backend::Table;
 use crate::backend::row_grads::Rows;
+use crate::backend::{RowGrads, Table};
 use crate::jagged::JaggedTensor;
 use crate::tensor::Tensor;
 use dlrm_kernels::embedding_bag::{self as kernel, Bags};
@@ -54,7 +53,8 @@ pub(super) fn backward(
     let stride = grad_out.cols();
     let one = |t: usize, list: &JaggedTensor, grads: &mut RowGrads| {
         let dim = tables[t].embedding_dim();
-        contribute(cpu, view(list), pooling, &grad_out.as_slice()[t * dim..], stride, dim, grads);
+        let grad_out = &grad_out.as_slice()[t * dim..];
+        Pooled { bags: view(list), pooling, grad_out, stride, dim }.contribute(cpu, grads);
     };
     if cpu.threads == 1 || 8 * work(tables, bags) < MIN_PARALLEL_WORK {
         return grads.iter_mut().zip(bags).enumerate().for_each(|(t, (grads, list))| one(t, list, grads));
@@ -65,44 +65,41 @@ pub(super) fn backward(
     });
 }
 
-/// Adds one list's share to the gradient of its table.
-fn contribute(
-    cpu: &Cpu,
-    bags: Bags<'_>,
+/// One list of bags, and the gradient of what they were pooled to.
+#[derive(Clone, Copy)]
+struct Pooled<'a> {
+    bags: Bags<'a>,
     pooling: Pooling,
-    grad_out: &[f32],
+    /// Bag `b`'s is `grad_out[b · stride ..][..dim]`.
+    grad_out: &'a [f32],
     stride: usize,
     dim: usize,
-    grads: &mut RowGrads,
-) {
-    if grads.rows().is_empty() {
-        return overwrite(cpu, bags, pooling, grad_out, stride, dim, grads);
-    }
-    let mut more = RowGrads::default();
-    overwrite(cpu, bags, pooling, grad_out, stride, dim, &mut more);
-    grads.merge(&more);
 }
 
-fn overwrite(
-    cpu: &Cpu,
-    bags: Bags<'_>,
-    pooling: Pooling,
-    grad_out: &[f32],
-    stride: usize,
-    dim: usize,
-    grads: &mut RowGrads,
-) {
-    let RowGrads { segments, values, .. } = grads;
-    kernel::coalesce(bags, segments);
-    values.resize(segments.rows().len() * dim);
-    let segments = &*segments;
-    let piece = ROWS_PIECE;
-    cpu.for_each_piece(values.as_mut_slice(), piece * dim, |i, values| {
-        let range = i * piece..i * piece + values.len() / dim;
-        kernel::embedding_bag_backward(cpu.isa, segments, range, bags, pooling, grad_out, stride, dim, values);
-    });
-    grads.dim = dim;
-    grads.state = Rows::Once;
+impl Pooled<'_> {
+    /// Adds this list's share to the gradient of its table.
+    fn contribute(self, cpu: &Cpu, grads: &mut RowGrads) {
+        if grads.rows().is_empty() {
+            return self.overwrite(cpu, grads);
+        }
+        let mut more = RowGrads::default();
+        self.overwrite(cpu, &mut more);
+        grads.merge(&more);
+    }
+
+    fn overwrite(self, cpu: &Cpu, grads: &mut RowGrads) {
+        let Pooled { bags, pooling, grad_out, stride, dim } = self;
+        let RowGrads { segments, values, .. } = grads;
+        kernel::coalesce(bags, segments);
+        values.resize(segments.rows().len() * dim);
+        let segments = &*segments;
+        cpu.for_each_piece(values.as_mut_slice(), ROWS_PIECE * dim, |i, values| {
+            let range = i * ROWS_PIECE..i * ROWS_PIECE + values.len() / dim;
+            kernel::embedding_bag_backward(cpu.isa, segments, range, bags, pooling, grad_out, stride, dim, values);
+        });
+        grads.dim = dim;
+        grads.state = Rows::Once;
+    }
 }
 
 pub(super) fn gather_weights(row_weights: &[Table], bags: &mut [JaggedTensor]) {
@@ -136,6 +133,6 @@ pub(super) fn gather_weights_backward(
         // A weight is a row of one number, and each lookup a bag of one weight.
         let single: Vec<u32> = (0..=lookups as u32).collect();
         let bags = Bags { indices: list.values(), offsets: &single, weights: None };
-        contribute(cpu, bags, Pooling::Sum, &by_lookup, 1, 1, grads);
+        Pooled { bags, pooling: Pooling::Sum, grad_out: &by_lookup, stride: 1, dim: 1 }.contribute(cpu, grads);
     }
 }

@@ -1,9 +1,7 @@
 //! Optimizer steps: dense parameters cut by elements, tables by rows.
 
 use super::Cpu;
-use crate::backend::RowGrads;
-use crate::backend::Table;
-use crate::backend::{State, UpdateRule};
+use crate::backend::{RowGrads, State, Table, UpdateRule};
 use crate::tensor::Tensor;
 use dlrm_kernels::{Isa, optim};
 use rayon::prelude::*;
