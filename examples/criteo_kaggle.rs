@@ -178,17 +178,13 @@ fn read_file(args: &Args, path: &Path) -> Result<Dataset> {
     let mut reader = RowReader::open(path, Labels::Present, bad_rows)?;
     let mut builder = DatasetBuilder::default();
     let mut meter = Meter::new("reading", None);
-    while let Some(row) = reader.next_row()? {
-        builder.push(row);
-        if builder.rows().is_multiple_of(1 << 14) {
-            meter.update(builder.rows() as u64, String::new);
-        }
-    }
+    builder.read(&mut reader, |rows| meter.update(rows as u64, String::new))?;
     meter.finish();
-    if reader.skipped() > 0 {
-        eprintln!("warning: {} bad rows were skipped", reader.skipped());
+    let dataset = builder.finish(args.min_count, path)?;
+    if dataset.skipped() > 0 {
+        eprintln!("warning: {} bad rows were skipped", dataset.skipped());
     }
-    builder.finish(args.min_count, path)
+    Ok(dataset)
 }
 
 fn read_rows(args: &Args) -> Result<Rows> {

@@ -33,15 +33,17 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
     let good = fs::read_to_string(sample()).unwrap();
     let short_row = write("short.tsv", &good.replacen('\t', " ", 1));
     let few = write("few.tsv", &good.lines().take(3).map(|l| format!("{l}\n")).collect::<String>());
+    let few_good = write("few_good.tsv", &format!("not a row\n{}", fs::read_to_string(&few).unwrap()));
     let empty = write("empty.tsv", "");
     let sample = sample().to_str().unwrap().to_owned();
     let folder = dir.path().to_str().unwrap().to_owned();
-    let cases: [(&[&str], &str); 23] = [
+    let cases: [(&[&str], &str); 24] = [
         (&["--data", "/nonexistent/train.txt"], "/nonexistent/train.txt: No such file or directory"),
         (&["--data", &folder], "Is a directory"),
         (&["--data", &short_row], "short.tsv:1:"),
         (&["--data", &few], "few.tsv: "),
         (&["--data", &empty], "empty.tsv: "),
+        (&["--data", &few_good, "--skip-bad-rows"], "few_good.tsv: 3 rows (and 1 bad, skipped), expected at least 7"),
         (&["--data", &sample, "--json", "/nonexistent/out.json"], "/nonexistent/out.json: No such file"),
         (&["--lr", "0"], "invalid value '0' for '--lr <LR>': expected a number above 0"),
         (&["--lr", "nan"], "invalid value 'nan' for '--lr <LR>': expected a number above 0"),

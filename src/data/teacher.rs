@@ -137,7 +137,7 @@ impl Teacher {
         let mut builder = DatasetBuilder::default();
         let mut probabilities = Vec::new();
         for block in self.blocks(rows, |block| block) {
-            builder.read(&mut RowReader::new(&block.text[..], name, Labels::Present, BadRows::Stop))?;
+            builder.read(&mut RowReader::new(&block.text[..], name, Labels::Present, BadRows::Stop), |_| ())?;
             probabilities.extend(block.probabilities);
         }
         Ok((builder.finish(min_count, name)?, probabilities))

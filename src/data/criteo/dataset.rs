@@ -32,7 +32,7 @@ impl Dataset {
     pub fn read<P: AsRef<Path>>(paths: &[P], min_count: u32, bad_rows: BadRows) -> Result<Self> {
         let mut builder = DatasetBuilder::default();
         for path in paths {
-            builder.read(&mut RowReader::open(path, Labels::Present, bad_rows)?)?;
+            builder.read(&mut RowReader::open(path, Labels::Present, bad_rows)?, |_| ())?;
         }
         let name = paths.first().map_or(Path::new(""), |p| p.as_ref());
         builder.finish(min_count, name)
@@ -97,14 +97,18 @@ pub struct DatasetBuilder {
 const BLOCK: usize = 32 * 1024;
 
 impl DatasetBuilder {
-    /// Takes all rows that `reader` has left.
+    /// Takes all rows that `reader` has left. Every so often tells `progress` the number of rows
+    /// taken so far.
     ///
     /// # Errors
     /// Those of the reader.
-    pub fn read<R: BufRead>(&mut self, reader: &mut RowReader<R>) -> Result<()> {
+    pub fn read<R: BufRead>(&mut self, reader: &mut RowReader<R>, mut progress: impl FnMut(usize)) -> Result<()> {
         let skipped_before = reader.skipped();
         while let Some(row) = reader.next_row()? {
             self.push(row);
+            if self.waiting.is_empty() {
+                progress(self.rows());
+            }
         }
         self.skipped += reader.skipped() - skipped_before;
         Ok(())
