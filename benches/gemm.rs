@@ -8,7 +8,7 @@ use common::{Buffer, Random};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use dlrm_kernels::gemm::*;
-use dlrm_kernels::{Isa, reference};
+use dlrm_kernels::{Isa, Scratch, reference};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
@@ -73,10 +73,11 @@ fn forward(group: &mut BenchmarkGroup<WallTime>, case: &Case) {
     let (x, w) = (matrix(&case.x, m, k), matrix(&case.w, n, k));
     let mut expected = vec![0.0; m * n];
     rival(x, w.t(), &mut expected);
+    let mut scratch = Scratch::new();
     for isa in Isa::available() {
         let packed = pack(isa, packed_len(isa, n, k), k, |i, out| pack_forward_panel(isa, &case.w, n, k, i, out));
         measure(group, isa.name(), (&expected, k), |y| {
-            linear(isa, &case.x, &packed, None, Activation::None, y, m, n, k);
+            linear(isa, &case.x, &packed, None, Activation::None, y, m, n, k, &mut scratch);
         });
     }
     measure(group, "matrixmultiply", (&expected, k), |y| rival(x, w.t(), y));
@@ -92,11 +93,12 @@ fn backward_input(group: &mut BenchmarkGroup<WallTime>, case: &Case) {
     let (dy, w) = (matrix(&case.dy, m, n), matrix(&case.w, n, k));
     let mut expected = vec![0.0; m * k];
     rival(dy, w, &mut expected);
+    let mut scratch = Scratch::new();
     for isa in Isa::available() {
         let packed =
             pack(isa, packed_backward_len(isa, n, k), n, |i, out| pack_backward_panel(isa, &case.w, n, k, i, out));
         measure(group, isa.name(), (&expected, n), |dx| {
-            linear_backward_input(isa, &case.dy, &packed, dx, m, n, k, Beta::Zero);
+            linear_backward_input(isa, &case.dy, &packed, dx, m, n, k, Beta::Zero, &mut scratch);
         });
     }
     measure(group, "matrixmultiply", (&expected, n), |dx| rival(dy, w, dx));
@@ -107,9 +109,10 @@ fn backward_weight(group: &mut BenchmarkGroup<WallTime>, case: &Case) {
     let (dy, x) = (matrix(&case.dy, m, n), matrix(&case.x, m, k));
     let mut expected = vec![0.0; n * k];
     rival(dy.t(), x, &mut expected);
+    let mut scratch = Scratch::new();
     for isa in Isa::available() {
         measure(group, isa.name(), (&expected, m), |dw| {
-            linear_backward_weight(isa, &case.dy, &case.x, dw, m, n, k, 0..n, Beta::Zero);
+            linear_backward_weight(isa, &case.dy, &case.x, dw, None, m, n, k, 0..n, Beta::Zero, &mut scratch);
         });
     }
     measure(group, "matrixmultiply", (&expected, m), |dw| rival(dy.t(), x, dw));

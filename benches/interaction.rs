@@ -6,7 +6,7 @@ mod common;
 use common::{Buffer, Random, check};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dlrm_kernels::interaction::*;
-use dlrm_kernels::{Isa, reference};
+use dlrm_kernels::{Isa, Scratch, reference};
 
 /// Name, and B, tables, D.
 const SCENARIOS: [(&str, [usize; 3]); 3] =
@@ -19,7 +19,7 @@ fn interaction(c: &mut Criterion) {
         let (dense, pooled) = (random.values(batch * dim), random.values(batch * tables * dim));
         let out_dim = interaction_dot_dim(dim, tables, true, false);
         let grad_out = random.values(batch * out_dim);
-        let mut scratch = Vec::new();
+        let mut scratch = Scratch::new();
 
         let expected = reference::interaction_dot(Some(&dense), &pooled, shape, false);
         let mut out = Buffer::new(batch * out_dim);

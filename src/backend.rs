@@ -69,6 +69,17 @@ impl LossKind {
     pub const BCE: LossKind = LossKind::Bce { class_weights: [1.0, 1.0] };
 }
 
+/// Where the gradients of a linear layer go, and whether each is overwritten or added to.
+#[derive(Debug)]
+pub struct LinearGrads<'a> {
+    /// `dX` (`M × K`), unless nobody needs it.
+    pub x: Option<(&'a mut Tensor, Beta)>,
+    /// `dW` (`N × K`).
+    pub weight: (&'a mut Tensor, Beta),
+    /// `db` (`N`), if there is a bias.
+    pub bias: Option<(&'a mut Tensor, Beta)>,
+}
+
 /// The operations a model is made of, on whole tensors.
 ///
 /// Names and shapes are those of the kernels: `X` is `M × K`, `W` is `N × K` (out × in), `Y` is
@@ -105,17 +116,19 @@ pub trait Backend: Debug + Send + Sync {
         y: &mut Tensor,
     );
 
-    /// `dX = dY · W`.
-    fn linear_backward_input(&self, dy: &Tensor, weight: &DenseParameter, dx: &mut Tensor, beta: Beta);
-
-    /// `dW = dYᵀ · X`.
-    fn linear_backward_weight(&self, dy: &Tensor, x: &Tensor, dw: &mut Tensor, beta: Beta);
-
-    /// `db = Σ_m dY[m]`.
-    fn linear_backward_bias(&self, dy: &Tensor, db: &mut Tensor, beta: Beta);
-
-    /// `dY ← dY where Y > 0, else 0`, in place: the derivative of ReLU, taken as 0 at 0.
-    fn relu_backward(&self, y: &Tensor, dy: &mut Tensor);
+    /// The way back through [`linear`](Self::linear) with its `x` and `y`: with `dZ = dY` where
+    /// `Y > 0` and 0 elsewhere for ReLU (its derivative at 0 is 0), and `dZ = dY` without,
+    /// `dX = dZ · W`, `dW = dZᵀ · X` and `db = Σ_m dZ[m]`, each where it is wanted. `dy` is scratch
+    /// afterwards.
+    fn linear_backward(
+        &self,
+        x: &Tensor,
+        y: &Tensor,
+        dy: &mut Tensor,
+        weight: &DenseParameter,
+        act: Activation,
+        grads: LinearGrads<'_>,
+    );
 
     /// `Y = σ(X) = 1 / (1 + e⁻ˣ)`.
     fn sigmoid(&self, x: &Tensor, y: &mut Tensor);

@@ -5,7 +5,7 @@ pub use crate::backend::RowGrads;
 
 use crate::backend::Beta;
 use crate::parameters::{DenseId, Parameters, TableId};
-use crate::tensor::Tensor;
+use crate::tensor::{Shape, Tensor};
 
 /// A gradient that is complete or not there yet; its memory stays from step to step.
 #[derive(Debug, Default)]
@@ -26,6 +26,9 @@ impl Slot {
         (&mut self.value, beta)
     }
 }
+
+/// Where a gradient goes, and whether to overwrite or to add.
+pub type Contribution<'a> = (&'a mut Tensor, Beta);
 
 /// The gradients of all of a [`Parameters`], in memory that stays from step to step.
 #[derive(Debug)]
@@ -69,6 +72,25 @@ impl Gradients {
     /// to overwrite or to add.
     pub fn contribute(&mut self, id: DenseId, shape: &[usize]) -> (&mut Tensor, Beta) {
         self.dense[id.0].contribute(shape)
+    }
+
+    /// As [`contribute`](Self::contribute), for a weight and the bias beside it, if there is one.
+    ///
+    /// # Panics
+    /// If both are the same parameter.
+    pub fn contribute_both(
+        &mut self,
+        (weight, shape): (DenseId, Shape),
+        bias: Option<(DenseId, Shape)>,
+    ) -> (Contribution<'_>, Option<Contribution<'_>>) {
+        match bias {
+            None => (self.dense[weight.0].contribute(&shape), None),
+            Some((bias, bias_shape)) => {
+                let both = self.dense.get_disjoint_mut([weight.0, bias.0]);
+                let [weight, bias] = both.unwrap_or_else(|e| panic!("gradients of a weight and its bias: {e}"));
+                (weight.contribute(&shape), Some(bias.contribute(&bias_shape)))
+            }
+        }
     }
 
     /// For an operation's backward: where the gradients of the tables from `first` on go.

@@ -27,6 +27,7 @@
 use crate::check;
 use crate::gemm::microkernel::{Left, Right, RowTiles, Tiles, accumulate, for_each_column_tile, for_each_row_tile};
 use crate::isa::{Isa, Kernel};
+use crate::scratch::Scratch;
 use crate::simd::Simd;
 
 /// Rows of a sample's matrices are padded to a multiple of this.
@@ -54,7 +55,7 @@ pub fn interaction_dot(
     dim: usize,
     itself: bool,
     out: &mut [f32],
-    scratch: &mut Vec<f32>,
+    scratch: &mut Scratch,
 ) {
     const OP: &str = "interaction_dot";
     let batch = batch(OP, dense, pooled, tables, dim);
@@ -80,7 +81,7 @@ pub fn interaction_dot_backward(
     itself: bool,
     grad_dense: Option<&mut [f32]>,
     grad_pooled: &mut [f32],
-    scratch: &mut Vec<f32>,
+    scratch: &mut Scratch,
 ) {
     const OP: &str = "interaction_dot_backward";
     let batch = batch(OP, dense, pooled, tables, dim);
@@ -209,7 +210,7 @@ struct Dot<'a> {
     dense: &'a [f32],
     pooled: &'a [f32],
     out: &'a mut [f32],
-    scratch: &'a mut Vec<f32>,
+    scratch: &'a mut Scratch,
 }
 
 impl Kernel for Dot<'_> {
@@ -219,7 +220,7 @@ impl Kernel for Dot<'_> {
         let shape = self.shape;
         let stride = shape.dim.next_multiple_of(S::LANES);
         let width = shape.features.next_multiple_of(S::LANES);
-        let [t, transposed, _] = rooms(self.scratch, [shape.features * stride, shape.dim * width, 0]);
+        let [t, transposed] = rooms(self.scratch, [shape.features * stride, shape.dim * width]);
         let out_dim = shape.out_dim();
         for b in 0..self.batch {
             gather(shape, self.dense, self.pooled, b, t, stride);
@@ -234,13 +235,11 @@ impl Kernel for Dot<'_> {
     }
 }
 
-/// Three zeroed pieces of `scratch`.
-fn rooms(scratch: &mut Vec<f32>, [first, second, third]: [usize; 3]) -> [&mut [f32]; 3] {
-    scratch.clear();
-    scratch.resize(first + second + third, 0.0);
-    let (first, rest) = scratch.split_at_mut(first);
-    let (second, third) = rest.split_at_mut(second);
-    [first, second, third]
+/// Zeroed pieces of `scratch`.
+fn rooms<const N: usize>(scratch: &mut Scratch, lens: [usize; N]) -> [&mut [f32]; N] {
+    let mut rooms = scratch.rooms(lens);
+    rooms.iter_mut().for_each(|room| room.fill(0.0));
+    rooms
 }
 
 /// `Tᵀ`, D rows of `width`.
@@ -319,7 +318,7 @@ struct DotBackward<'a> {
     grad_out: &'a [f32],
     grad_dense: &'a mut [f32],
     grad_pooled: &'a mut [f32],
-    scratch: &'a mut Vec<f32>,
+    scratch: &'a mut Scratch,
 }
 
 impl Kernel for DotBackward<'_> {

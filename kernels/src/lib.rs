@@ -26,6 +26,8 @@ pub mod isa;
 pub mod optim;
 #[doc(hidden)]
 pub mod reference;
+mod scratch;
 mod simd;
 
 pub use isa::Isa;
+pub use scratch::Scratch;

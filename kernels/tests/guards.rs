@@ -1,12 +1,12 @@
 //! A programmer's mistake stops at the edge, before anything is read or written, and the message
 //! names the operation, the argument and both shapes.
 
-use dlrm_kernels::Isa;
 use dlrm_kernels::elementwise::{add_assign, bce_with_logits, relu_backward};
 use dlrm_kernels::embedding_bag::*;
 use dlrm_kernels::gemm::*;
 use dlrm_kernels::interaction::*;
 use dlrm_kernels::optim::*;
+use dlrm_kernels::{Isa, Scratch};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 type Call<'a> = Box<dyn FnOnce() + 'a>;
@@ -32,29 +32,53 @@ fn wrong_shapes_are_named() {
         let cases: [(&str, Call); 22] = [
             (
                 "linear: x has 5 values, expected 2 x 3",
-                Box::new(|| linear(isa, &[0.0; 5], &packed, None, Activation::None, &mut [0.0; 8], 2, 4, 3)),
+                Box::new(|| {
+                    linear(isa, &[0.0; 5], &packed, None, Activation::None, &mut [0.0; 8], 2, 4, 3, &mut Scratch::new())
+                }),
             ),
             (
                 "linear: y has 7 values, expected 2 x 4",
-                Box::new(|| linear(isa, &[0.0; 6], &packed, None, Activation::None, &mut [0.0; 7], 2, 4, 3)),
+                Box::new(|| {
+                    linear(isa, &[0.0; 6], &packed, None, Activation::None, &mut [0.0; 7], 2, 4, 3, &mut Scratch::new())
+                }),
             ),
             (
                 "linear: bias has 1 values, expected 1 x 4",
-                Box::new(|| linear(isa, &[0.0; 6], &packed, Some(&[0.0]), Activation::None, &mut [0.0; 8], 2, 4, 3)),
+                Box::new(|| {
+                    linear(
+                        isa,
+                        &[0.0; 6],
+                        &packed,
+                        Some(&[0.0]),
+                        Activation::None,
+                        &mut [0.0; 8],
+                        2,
+                        4,
+                        3,
+                        &mut Scratch::new(),
+                    )
+                }),
             ),
             (
                 "linear_backward_input: dy has 1 values, expected 2 x 4",
-                Box::new(|| linear_backward_input(isa, &[0.0], &packed, &mut [0.0; 6], 2, 4, 3, Beta::Zero)),
+                Box::new(|| {
+                    linear_backward_input(isa, &[0.0], &packed, &mut [0.0; 6], 2, 4, 3, Beta::Zero, &mut Scratch::new())
+                }),
             ),
             (
                 "linear_backward_weight: rows 3..5 of 4",
                 Box::new(|| {
-                    linear_backward_weight(isa, &[0.0; 8], &[0.0; 6], &mut [0.0; 6], 2, 4, 3, 3..5, Beta::Zero);
+                    let (dw, scratch) = (&mut [0.0; 6], &mut Scratch::new());
+                    linear_backward_weight(isa, &[0.0; 8], &[0.0; 6], dw, None, 2, 4, 3, 3..5, Beta::Zero, scratch);
                 }),
             ),
             (
-                "column_sums: columns 0..5 of 4",
-                Box::new(|| column_sums(isa, &[0.0; 8], 2, 4, 0..5, &mut [0.0; 5], Beta::Zero)),
+                "linear_backward_weight: db_rows has 3 values, expected 1 x 2",
+                Box::new(|| {
+                    let (dw, db) = (&mut [0.0; 6], Some((&mut [0.0; 3][..], Beta::Zero)));
+                    let scratch = &mut Scratch::new();
+                    linear_backward_weight(isa, &[0.0; 8], &[0.0; 6], dw, db, 2, 4, 3, 2..4, Beta::Zero, scratch);
+                }),
             ),
             (
                 "pack_forward_panel: w has 11 values, expected 4 x 3",
@@ -102,7 +126,7 @@ fn wrong_shapes_are_named() {
                 "interaction_dot: out has 1 values, expected 1 x 3",
                 Box::new(|| {
                     let (dense, pooled) = ([0.0; 2], [0.0; 2]);
-                    interaction_dot(isa, Some(&dense), &pooled, 1, 2, false, &mut [0.0], &mut Vec::new());
+                    interaction_dot(isa, Some(&dense), &pooled, 1, 2, false, &mut [0.0], &mut Scratch::new());
                 }),
             ),
             (

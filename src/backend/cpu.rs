@@ -10,14 +10,15 @@ mod linear;
 mod loss;
 mod update;
 
-use super::{Activation, Backend, Beta, Interaction, LossKind, Pooling};
+use super::{Activation, Backend, Beta, Interaction, LinearGrads, LossKind, Pooling};
 use crate::backend::{DenseParameter, PackedWeight, RowGrads, State, Table, UpdateRule};
 use crate::jagged::JaggedTensor;
 use crate::random::Stream;
 use crate::tensor::Tensor;
-use dlrm_kernels::Isa;
+use dlrm_kernels::{Isa, Scratch};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Below this much work (floating-point operations, or a few times the bytes moved) an operation
@@ -30,6 +31,16 @@ const IDLE_SPINS: u32 = 1000;
 
 /// Numbers that one draw of a table's sub-stream fills.
 const FILL_CHUNK: usize = 1 << 16;
+
+thread_local! {
+    /// Room for what kernels pack and transpose, made once a thread.
+    static SCRATCH: RefCell<Scratch> = const { RefCell::new(Scratch::new()) };
+}
+
+/// Lends this thread's room to a kernel.
+fn with_scratch<R>(f: impl FnOnce(&mut Scratch) -> R) -> R {
+    SCRATCH.with_borrow_mut(f)
+}
 
 /// The backend of this machine's processor.
 #[derive(Debug)]
@@ -70,12 +81,14 @@ impl Cpu {
     }
 
     /// The length of the pieces that `0..n` is cut into for `work` in all: one piece if that is
-    /// little, else at least one a thread, in multiples of `grain` and no longer than `most`.
+    /// little, else as many for each thread as it takes to make them no longer than `most`, in multiples
+    /// of `grain`.
     fn piece(&self, n: usize, work: usize, grain: usize, most: usize) -> usize {
         if self.threads == 1 || work < MIN_PARALLEL_WORK {
             return n.max(1);
         }
-        n.div_ceil(self.threads).min(most).next_multiple_of(grain).max(1)
+        let pieces = self.threads * n.div_ceil(self.threads).div_ceil(most);
+        n.div_ceil(pieces.max(1)).next_multiple_of(grain).max(1)
     }
 
     /// Calls `f(piece's index, piece)` for each run of `len` numbers of `out`, on all threads.
@@ -87,6 +100,23 @@ impl Cpu {
             return f(0, out);
         }
         self.pool.install(|| out.par_chunks_mut(len).enumerate().for_each(|(i, piece)| f(i, piece)));
+    }
+
+    /// Calls `f(piece's index, piece of a, piece of b)` for runs of two lists, each of a length of its
+    /// own and as many of one as of the other, on all threads.
+    fn for_each_pair(
+        &self,
+        (a, a_len): (&mut [f32], usize),
+        (b, b_len): (&mut [f32], usize),
+        f: impl Fn(usize, &mut [f32], &mut [f32]) + Send + Sync,
+    ) {
+        if a.len() <= a_len {
+            return f(0, a, b);
+        }
+        self.pool.install(|| {
+            let pieces = a.par_chunks_mut(a_len).zip(b.par_chunks_mut(b_len)).enumerate();
+            pieces.for_each(|(i, (a, b))| f(i, a, b));
+        });
     }
 }
 
@@ -170,20 +200,16 @@ impl Backend for Cpu {
         linear::forward(self, x, weight, bias, act, y);
     }
 
-    fn linear_backward_input(&self, dy: &Tensor, weight: &DenseParameter, dx: &mut Tensor, beta: Beta) {
-        linear::backward_input(self, dy, weight, dx, beta);
-    }
-
-    fn linear_backward_weight(&self, dy: &Tensor, x: &Tensor, dw: &mut Tensor, beta: Beta) {
-        linear::backward_weight(self, dy, x, dw, beta);
-    }
-
-    fn linear_backward_bias(&self, dy: &Tensor, db: &mut Tensor, beta: Beta) {
-        linear::backward_bias(self, dy, db, beta);
-    }
-
-    fn relu_backward(&self, y: &Tensor, dy: &mut Tensor) {
-        linear::relu_backward(self, y, dy);
+    fn linear_backward(
+        &self,
+        x: &Tensor,
+        y: &Tensor,
+        dy: &mut Tensor,
+        weight: &DenseParameter,
+        act: Activation,
+        grads: LinearGrads<'_>,
+    ) {
+        linear::backward(self, [x, y], dy, weight, act, grads);
     }
 
     fn sigmoid(&self, x: &Tensor, y: &mut Tensor) {
@@ -280,14 +306,14 @@ mod tests {
     fn scopes_nest_and_end_whatever_happens_in_them() {
         for threads in [1, 2, 3] {
             let cpu = Cpu::new(threads);
-            let (x, y) = (Tensor::from_slice(&[1 << 20], &vec![1.0; 1 << 20]), &mut Tensor::zeros(&[1 << 20]));
+            let (pooled, out) = (Tensor::zeros(&[1 << 10, 16, 64]), &mut Tensor::zeros(&[1 << 10, 1 << 10]));
             let mut inner = 0;
             cpu.scope(&mut || {
                 cpu.scope(&mut || {
-                    cpu.relu_backward(&x, y);
+                    cpu.interaction(Interaction::Cat, None, &pooled, out);
                     inner += 1;
                 });
-                cpu.relu_backward(&x, y);
+                cpu.interaction(Interaction::Cat, None, &pooled, out);
             });
             assert_eq!(inner, 1);
             let panics = std::panic::AssertUnwindSafe(|| cpu.scope(&mut || panic!("from within")));

@@ -1,6 +1,6 @@
 //! A fully connected layer with its activation.
 
-use crate::backend::Activation;
+use crate::backend::{Activation, LinearGrads};
 use crate::parameters::{DenseId, Parameters};
 use crate::tape::{Backward, BackwardContext, Tape, Var};
 
@@ -37,19 +37,11 @@ pub fn linear(
 
 impl Backward for LinearBackward {
     fn backward(&self, mut cx: BackwardContext<'_>) {
-        let (weight, dz) = (cx.params.get(self.weight), cx.grad_out);
-        if self.activation == Activation::Relu {
-            cx.backend.relu_backward(cx.output, dz);
-        }
-        let (dw, beta) = cx.param_grads.contribute(self.weight, &weight.value().shape());
-        cx.backend.linear_backward_weight(dz, cx.values.get(self.x), dw, beta);
-        if let Some(bias) = self.bias {
-            let (db, beta) = cx.param_grads.contribute(bias, &cx.params.get(bias).value().shape());
-            cx.backend.linear_backward_bias(dz, db, beta);
-        }
-        if let Some((dx, beta)) = cx.grads.get(self.x) {
-            cx.backend.linear_backward_input(dz, weight, dx, beta);
-        }
+        let (weight, x) = (cx.params.get(self.weight), cx.values.get(self.x));
+        let bias = self.bias.map(|b| (b, cx.params.get(b).value().shape()));
+        let (of_weight, of_bias) = cx.param_grads.contribute_both((self.weight, weight.value().shape()), bias);
+        let grads = LinearGrads { x: cx.grads.get(self.x), weight: of_weight, bias: of_bias };
+        cx.backend.linear_backward(x, cx.output, cx.grad_out, weight, self.activation, grads);
     }
 }
 

@@ -102,77 +102,58 @@ pub(crate) unsafe fn accumulate_for<S: Simd, const MR: usize, const NV: usize>(
     acc
 }
 
-/// Writes a tile, each vector passed through `finish` first with its place in memory, row and
-/// vector number and lane count.
+/// Writes a tile, each vector passed through `epilogue` first.
 ///
 /// # Safety
-/// The tile's elements must be writable, and whatever `finish` reads readable.
+/// The tile's elements must be writable, and whatever `epilogue` reads readable.
 #[inline(always)]
-pub(crate) unsafe fn write<S: Simd, F: Finish, const MR: usize, const NV: usize>(
+pub(crate) unsafe fn write<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
     acc: [[S::V; NV]; MR],
     to: Target,
-    finish: F,
+    epilogue: Epilogue,
 ) {
     for (i, row) in acc.into_iter().enumerate() {
         for (v, sum) in row.into_iter().enumerate() {
             let lanes = if v == NV - 1 { to.tail } else { S::LANES };
             // SAFETY: i < MR, v < NV, and the last vector is cut to its `tail` lanes; the caller
-            // vouches for these elements and for what `finish` reads.
+            // vouches for these elements and for what `epilogue` reads.
             unsafe {
                 let at = to.at.add(i * to.row + v * S::LANES);
-                let sum = finish.apply(simd, sum, at, v, lanes);
+                let sum = epilogue.apply(simd, sum, at, v, lanes);
                 if lanes == S::LANES { simd.store(at, sum) } else { simd.store_partial(at, sum, lanes) }
             }
         }
     }
 }
 
-/// What happens to a finished sum on its way to memory (the epilogue). Implementations are
-/// `#[inline(always)]`.
-pub(crate) trait Finish: Copy {
-    /// # Safety
-    /// `lanes` floats must be readable at `at` if the epilogue accumulates, and vector `v` of its
-    /// own operands must exist.
-    unsafe fn apply<S: Simd>(self, simd: S, sum: S::V, at: *const f32, v: usize, lanes: usize) -> S::V;
-}
-
-/// `C = sum`, or `C += sum`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Accumulate(pub bool);
-
-impl Finish for Accumulate {
-    #[inline(always)]
-    unsafe fn apply<S: Simd>(self, simd: S, sum: S::V, at: *const f32, _: usize, lanes: usize) -> S::V {
-        if !self.0 {
-            return sum;
-        }
-        // SAFETY: the caller vouches for `lanes` readable floats.
-        unsafe {
-            let old = if lanes == S::LANES { simd.load(at) } else { simd.load_partial(at, lanes) };
-            simd.add(old, sum)
-        }
-    }
-}
-
-/// `Y = act(sum + b)`; `bias`, if any, points at the tile's first column.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct BiasRelu {
+/// What happens to a finished sum on its way to memory: `C = act(old + sum + b)`, each part if
+/// it is wanted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Epilogue {
+    /// Whether the sum is added to what is there.
+    pub accumulate: bool,
+    /// The value to add in each column; points at the tile's first.
     pub bias: Option<*const f32>,
     pub relu: bool,
 }
 
-impl Finish for BiasRelu {
+impl Epilogue {
+    /// # Safety
+    /// `lanes` floats must be readable at `at` if the epilogue accumulates, and vector `v` of the
+    /// bias must exist.
     #[inline(always)]
-    unsafe fn apply<S: Simd>(self, simd: S, sum: S::V, _: *const f32, v: usize, lanes: usize) -> S::V {
-        let sum = match self.bias {
-            None => sum,
-            // SAFETY: the caller vouches for vector v of the bias, of which `lanes` exist.
-            Some(bias) => unsafe {
-                let bias = bias.add(v * S::LANES);
-                simd.add(sum, if lanes == S::LANES { simd.load(bias) } else { simd.load_partial(bias, lanes) })
-            },
+    unsafe fn apply<S: Simd>(self, simd: S, mut sum: S::V, at: *const f32, v: usize, lanes: usize) -> S::V {
+        let load = |from: *const f32| {
+            // SAFETY: the caller vouches for `lanes` readable floats, at `at` and in the bias.
+            unsafe { if lanes == S::LANES { simd.load(from) } else { simd.load_partial(from, lanes) } }
         };
+        if self.accumulate {
+            sum = simd.add(load(at), sum);
+        }
+        if let Some(bias) = self.bias {
+            sum = simd.add(sum, load(bias.wrapping_add(v * S::LANES)));
+        }
         if self.relu { simd.relu(sum) } else { sum }
     }
 }

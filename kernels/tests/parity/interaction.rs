@@ -2,9 +2,9 @@
 //! and the plain loops.
 
 use crate::common::{Guarded, Random, assert_bits, assert_close, sum_tolerance};
-use dlrm_kernels::Isa;
 use dlrm_kernels::interaction::*;
 use dlrm_kernels::reference;
+use dlrm_kernels::{Isa, Scratch};
 
 #[test]
 fn golden_values_of_the_reference_implementation() {
@@ -15,7 +15,7 @@ fn golden_values_of_the_reference_implementation() {
     for isa in Isa::available() {
         for (diagonal, expected) in [(false, &dot[..]), (true, &itself)] {
             let mut out = vec![0.0; interaction_dot_dim(2, 3, true, diagonal)];
-            interaction_dot(isa, Some(&dense), &pooled, 3, 2, diagonal, &mut out, &mut Vec::new());
+            interaction_dot(isa, Some(&dense), &pooled, 3, 2, diagonal, &mut out, &mut Scratch::new());
             assert_eq!(out, expected, "{}", isa.name());
         }
     }
@@ -50,7 +50,7 @@ const SHAPES: [[usize; 3]; 17] = [
 
 #[test]
 fn dot_agrees_with_the_plain_loops() {
-    let mut scratch = Vec::new();
+    let mut scratch = Scratch::new();
     for isa in Isa::available() {
         for (shape, with_dense, itself) in
             SHAPES.into_iter().flat_map(|s| [(s, false, false), (s, false, true), (s, true, false), (s, true, true)])
@@ -104,7 +104,7 @@ fn pieces_have_the_same_bits_as_the_whole() {
     let mut random = Random(12);
     let (dense, pooled) = (random.values(batch * dim), random.values(batch * tables * dim));
     for isa in Isa::available() {
-        let mut scratch = Vec::new();
+        let mut scratch = Scratch::new();
         let mut whole = vec![0.0; batch * out_dim];
         interaction_dot(isa, Some(&dense), &pooled, tables, dim, false, &mut whole, &mut scratch);
         for (b, expected) in whole.chunks(out_dim).enumerate() {

@@ -1,22 +1,12 @@
 //! The interaction: batches cut by rows.
 
-use super::{Beta, Cpu, Interaction};
+use super::{Beta, Cpu, Interaction, with_scratch};
 use crate::tensor::Tensor;
 use dlrm_kernels::interaction as kernel;
 use rayon::prelude::*;
-use std::cell::RefCell;
 
 /// Samples a piece, at most.
 const MAX_SAMPLES: usize = 128;
-
-thread_local! {
-    /// Room for one sample's matrices, made once a thread.
-    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
-fn with_scratch(f: impl FnOnce(&mut Vec<f32>)) {
-    SCRATCH.with_borrow_mut(f);
-}
 
 /// `B`, `T` and `D`.
 fn dims(pooled: &Tensor) -> [usize; 3] {

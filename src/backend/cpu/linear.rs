@@ -1,6 +1,6 @@
 //! Linear layers: batches cut by rows forward, weights cut by rows backward.
 
-use super::{Activation, Beta, Cpu};
+use super::{Activation, Beta, Cpu, LinearGrads, with_scratch};
 use crate::backend::{DenseParameter, PackedWeight};
 use crate::tensor::Tensor;
 use dlrm_kernels::{elementwise, gemm};
@@ -12,8 +12,8 @@ const ROW_GRAIN: usize = 4;
 /// At most this many rows a piece, so that large batches balance over uneven threads.
 const MAX_ROWS: usize = 264;
 
-/// Rows of `dW` a piece, in multiples of a register tile's height.
-const WEIGHT_GRAIN: usize = 24;
+/// Rows of `dW` a piece: halves of what layers have should be halves, and an uneven last tile costs little.
+const WEIGHT_GRAIN: usize = 4;
 
 /// `N` and `K` of a weight, `out × in`.
 fn dims(weight: &DenseParameter) -> (usize, usize) {
@@ -57,49 +57,92 @@ pub(super) fn forward(
     cpu.for_each_piece(y.as_mut_slice(), rows * n, |i, y| {
         let m = y.len() / n;
         let x = &x[i * rows * k..][..m * k];
-        gemm::linear(cpu.isa, x, packed, bias, act, y, m, n, k);
+        with_scratch(|scratch| gemm::linear(cpu.isa, x, packed, bias, act, y, m, n, k, scratch));
     });
 }
 
-pub(super) fn backward_input(cpu: &Cpu, dy: &Tensor, weight: &DenseParameter, dx: &mut Tensor, beta: Beta) {
-    let (m, (n, k)) = (dy.rows(), dims(weight));
-    assert_eq!(dy.cols(), n, "linear backward: dY {:?}, W {:?}", dy.shape(), weight.value().shape());
-    let (dy, packed) = (dy.as_slice(), weight.packed().backward.as_slice());
-    let rows = cpu.piece(m, 2 * m * n * k, ROW_GRAIN, MAX_ROWS);
-    cpu.for_each_piece(dx.as_mut_slice(), rows * k, |i, dx| {
-        let m = dx.len() / k;
-        let dy = &dy[i * rows * n..][..m * n];
-        gemm::linear_backward_input(cpu.isa, dy, packed, dx, m, n, k, beta);
-    });
+pub(super) fn backward(
+    cpu: &Cpu,
+    [x, y]: [&Tensor; 2],
+    dy: &mut Tensor,
+    weight: &DenseParameter,
+    act: Activation,
+    grads: LinearGrads<'_>,
+) {
+    let (m, (n, k)) = (x.rows(), dims(weight));
+    let fits = dy.rows() == m && dy.cols() == n && x.cols() == k && y.shape() == dy.shape();
+    assert!(
+        fits,
+        "linear backward: X {:?}, Y {:?}, dY {:?}, W {:?}",
+        x.shape(),
+        y.shape(),
+        dy.shape(),
+        weight.value().shape()
+    );
+    let mask = (act == Activation::Relu).then(|| y.as_slice());
+    let product = Product { cpu, m, n, k };
+    product.mask_and_backward_input(mask, dy.as_mut_slice(), weight.packed().backward.as_slice(), grads.x);
+    product.backward_parameters(dy.as_slice(), x.as_slice(), grads.weight, grads.bias);
 }
 
-pub(super) fn backward_weight(cpu: &Cpu, dy: &Tensor, x: &Tensor, dw: &mut Tensor, beta: Beta) {
-    let (m, n, k) = (x.rows(), dw.rows(), dw.cols());
-    let fits = dy.rows() == m && dy.cols() == n && x.cols() == k;
-    assert!(fits, "linear backward: dY {:?}, X {:?}, dW {:?}", dy.shape(), x.shape(), dw.shape());
-    let (dy, x) = (dy.as_slice(), x.as_slice());
-    let rows = cpu.piece(n, 2 * m * n * k, WEIGHT_GRAIN, usize::MAX);
-    cpu.for_each_piece(dw.as_mut_slice(), rows * k, |i, dw| {
-        let range = i * rows..i * rows + dw.len() / k;
-        gemm::linear_backward_weight(cpu.isa, dy, x, dw, m, n, k, range, beta);
-    });
+/// The sizes of a layer's products.
+struct Product<'a> {
+    cpu: &'a Cpu,
+    m: usize,
+    n: usize,
+    k: usize,
 }
 
-pub(super) fn backward_bias(cpu: &Cpu, dy: &Tensor, db: &mut Tensor, beta: Beta) {
-    let (m, n) = (dy.rows(), dy.cols());
-    assert_eq!(db.len(), n, "linear backward: dY {:?}, db {:?}", dy.shape(), db.shape());
-    let columns = cpu.piece(n, 4 * m * n, 64, usize::MAX);
-    cpu.for_each_piece(db.as_mut_slice(), columns, |i, db| {
-        let range = i * columns..i * columns + db.len();
-        gemm::column_sums(cpu.isa, dy.as_slice(), m, n, range, db, beta);
-    });
-}
+impl Product<'_> {
+    /// `dZ` from `dY`, in place, and `dX` from the rows of it that are still in the cache.
+    fn mask_and_backward_input(
+        &self,
+        mask: Option<&[f32]>,
+        dy: &mut [f32],
+        packed: &[f32],
+        dx: Option<(&mut Tensor, Beta)>,
+    ) {
+        let Product { cpu, m, n, k } = *self;
+        let rows = cpu.piece(m, 2 * m * n * k, ROW_GRAIN, MAX_ROWS);
+        let masked = |i: usize, dy: &mut [f32]| {
+            if let Some(y) = mask {
+                elementwise::relu_backward(cpu.isa, &y[i * rows * n..][..dy.len()], dy);
+            }
+        };
+        let Some((dx, beta)) = dx else {
+            return if mask.is_some() {
+                cpu.for_each_piece(dy, rows * n, masked)
+            };
+        };
+        let both = |i: usize, dy: &mut [f32], dx: &mut [f32]| {
+            masked(i, dy);
+            let m = dx.len() / k;
+            with_scratch(|s| gemm::linear_backward_input(cpu.isa, dy, packed, dx, m, n, k, beta, s));
+        };
+        cpu.for_each_pair((dy, rows * n), (dx.as_mut_slice(), rows * k), both);
+    }
 
-pub(super) fn relu_backward(cpu: &Cpu, y: &Tensor, dy: &mut Tensor) {
-    assert_eq!(y.shape(), dy.shape(), "relu backward: Y and dY");
-    let y = y.as_slice();
-    let len = cpu.piece(y.len(), 4 * y.len(), 1024, usize::MAX);
-    cpu.for_each_piece(dy.as_mut_slice(), len, |i, dy| {
-        elementwise::relu_backward(cpu.isa, &y[i * len..][..dy.len()], dy);
-    });
+    /// `dW` and `db` from `dZ`.
+    fn backward_parameters(
+        &self,
+        dz: &[f32],
+        x: &[f32],
+        (dw, beta): (&mut Tensor, Beta),
+        db: Option<(&mut Tensor, Beta)>,
+    ) {
+        let Product { cpu, m, n, k } = *self;
+        assert!(dw.rows() == n && dw.cols() == k, "linear backward: dW {:?} of {n} x {k}", dw.shape());
+        let rows = cpu.piece(n, 2 * m * n * k, WEIGHT_GRAIN, usize::MAX);
+        let piece = |i: usize, dw: &mut [f32], db: Option<(&mut [f32], Beta)>| {
+            let range = i * rows..i * rows + dw.len() / k;
+            with_scratch(|s| gemm::linear_backward_weight(cpu.isa, dz, x, dw, db, m, n, k, range, beta, s));
+        };
+        let dw = dw.as_mut_slice();
+        match db {
+            None => cpu.for_each_piece(dw, rows * k, |i, dw| piece(i, dw, None)),
+            Some((db, beta)) => cpu.for_each_pair((dw, rows * k), (db.as_mut_slice(), rows), |i, dw, db| {
+                piece(i, dw, Some((db, beta)));
+            }),
+        }
+    }
 }

@@ -1,0 +1,58 @@
+//! Room that kernels use while they run, kept by the caller from call to call.
+
+/// Values of a cache line.
+const ALIGN: usize = 16;
+
+/// What the first growth makes at least: enough for the blocks of every matrix product, so that a
+/// thread that meets larger ones later than others need not allocate then.
+const MIN_LEN: usize = 160 * 1024;
+
+/// A growing piece of memory for packed operands and the like. One a thread is enough: what a
+/// kernel leaves in it means nothing to the next one.
+#[derive(Debug, Default)]
+pub struct Scratch(Vec<f32>);
+
+impl Scratch {
+    /// No room yet; the first kernels that use it make it grow.
+    pub const fn new() -> Scratch {
+        Scratch(Vec::new())
+    }
+
+    /// Pieces of the given lengths, each from the start of a cache line; what they hold is
+    /// unspecified.
+    pub(crate) fn rooms<const N: usize>(&mut self, lens: [usize; N]) -> [&mut [f32]; N] {
+        let needed = lens.iter().map(|len| len.next_multiple_of(ALIGN)).sum::<usize>() + ALIGN;
+        if self.0.len() < needed {
+            self.0.resize(needed.max(MIN_LEN), 0.0);
+        }
+        let start = self.0.as_ptr().align_offset(64).min(ALIGN);
+        let mut rest = &mut self.0[start..];
+        lens.map(|len| {
+            let (room, more) = std::mem::take(&mut rest).split_at_mut(len.next_multiple_of(ALIGN));
+            rest = more;
+            &mut room[..len]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rooms_are_aligned_and_apart() {
+        let mut scratch = Scratch::new();
+        for lens in [[3, 0, 17], [1000, 1, 16], [5, 5, 5]] {
+            let rooms = scratch.rooms(lens);
+            assert_eq!([rooms[0].len(), rooms[1].len(), rooms[2].len()], lens);
+            for room in &rooms {
+                assert_eq!(room.as_ptr().addr() % 64, 0);
+            }
+            for (i, room) in rooms.into_iter().enumerate() {
+                room.fill(i as f32);
+            }
+            let rooms = scratch.rooms(lens);
+            assert!(rooms.iter().enumerate().all(|(i, room)| room.iter().all(|&v| v == i as f32)));
+        }
+    }
+}
