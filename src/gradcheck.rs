@@ -80,13 +80,10 @@ fn nudge(values: &mut [f32], element: usize, by: f32) {
 
 /// Element `e` of the gradient of table `id`, zero where no row was looked up.
 fn table_element(grads: &Gradients, id: TableId, e: usize) -> f32 {
-    let g = grads.table(id);
-    if g.rows().is_empty() {
-        return 0.0;
-    }
-    let dim = g.embedding_dim();
-    match g.rows().binary_search(&((e / dim) as u32)) {
-        Ok(at) => g.values()[at * dim + e % dim],
+    let (rows, values) = grads.table(id);
+    let dim = values.len() / rows.len().max(1);
+    match rows.binary_search(&((e / dim.max(1)) as u32)) {
+        Ok(at) => values[at * dim + e % dim],
         Err(_) => 0.0,
     }
 }

@@ -1,7 +1,7 @@
 //! Gradients of parameters: dense for the MLPs, a few rows for the tables. Which is which is a
 //! matter of type, so that no path ever allocates `num_embeddings × D` for a gradient.
 
-pub use crate::backend::RowGrads;
+pub use crate::backend::TableGrads;
 
 use crate::backend::Beta;
 use crate::parameters::{DenseId, Parameters, TableId};
@@ -34,22 +34,21 @@ pub type Contribution<'a> = (&'a mut Tensor, Beta);
 #[derive(Debug)]
 pub struct Gradients {
     dense: Vec<Slot>,
-    rows: Vec<RowGrads>,
+    tables: TableGrads,
 }
 
 impl Gradients {
     /// No gradient yet, for each of `params`.
     pub fn new(params: &Parameters) -> Self {
-        let mut g = Gradients { dense: Vec::new(), rows: Vec::new() };
+        let mut g = Gradients { dense: Vec::new(), tables: TableGrads::new(params.tables().len()) };
         g.dense.resize_with(params.dense().len(), Slot::default);
-        g.rows.resize_with(params.tables().len(), RowGrads::default);
         g
     }
 
     /// Forgets every gradient; the next backward pass starts from zero.
     pub fn clear(&mut self) {
         self.dense.iter_mut().for_each(|s| s.filled = false);
-        self.rows.iter_mut().for_each(RowGrads::clear);
+        self.tables.clear();
     }
 
     /// The gradient of a dense parameter, if the last backward pass reached it.
@@ -58,14 +57,15 @@ impl Gradients {
         slot.filled.then_some(&slot.value)
     }
 
-    /// The gradient of a table; no rows if the last backward pass did not reach it.
-    pub fn table(&self, id: TableId) -> &RowGrads {
-        &self.rows[id.0]
+    /// The ids of the rows of a table that have a gradient, rising, each once, and their gradients
+    /// (`rows × D`); none if the last backward pass did not reach it.
+    pub fn table(&self, id: TableId) -> (&[u32], Vec<f32>) {
+        (self.tables.rows(id.0), self.tables.values(id.0))
     }
 
     /// The gradients of all tables.
-    pub fn tables(&self) -> &[RowGrads] {
-        &self.rows
+    pub fn tables(&self) -> &TableGrads {
+        &self.tables
     }
 
     /// For an operation's backward: where the gradient of dense parameter `id` goes, and whether
@@ -93,8 +93,8 @@ impl Gradients {
         }
     }
 
-    /// For an operation's backward: where the gradients of the tables from `first` on go.
-    pub(crate) fn tables_from(&mut self, first: TableId, count: usize) -> &mut [RowGrads] {
-        &mut self.rows[first.0..first.0 + count]
+    /// For an operation's backward: where the gradients of tables go.
+    pub(crate) fn tables_mut(&mut self) -> &mut TableGrads {
+        &mut self.tables
     }
 }

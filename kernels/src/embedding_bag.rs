@@ -19,23 +19,25 @@
 //! 4. Products are rounded before they are added, in index order, column by column: every
 //!    instruction set (and the reference loop) gives the same bits.
 //!
-//! The backward pass sorts the lookups by row ([`coalesce`]) and then sums each row's segment the
-//! same way. Nothing is ever as large as the table.
+//! Bound: memory, with one addition for each 4 bytes that are read.
+//!
+//! The backward pass only sorts the lookups by row ([`coalesce`]): the gradient stays a product
+//! ([`RowGradient`]) until the optimizer needs it. Nothing is ever as large as the table.
 //!
 //! Paper: section 2.1, equation (1) (`W^T` times a multi-hot vector), with weights equation (2);
 //! reference: `nn.EmbeddingBag` with `mode="sum"`, `sparse=True`.
 
+pub(crate) mod gradient;
 mod segments;
 
+pub use gradient::{RowGradient, embedding_bag_backward};
 pub use segments::{RowSegments, coalesce};
 
 use crate::check;
+use crate::columns::{AHEAD, Columns, prefetch_row, with_blocks};
 use crate::isa::{Isa, Kernel};
 use crate::simd::{Simd, dot16};
 use std::ops::Range;
-
-/// Lookups between a prefetch and its use: at a few nanoseconds a row, enough to cover a DRAM access.
-const AHEAD: usize = 32;
 
 /// Bags of row numbers, or a range of the bags of a batch.
 ///
@@ -72,6 +74,11 @@ impl<'a> Bags<'a> {
             [] => 0..0,
             [first, ..] => *first as usize..self.offsets[self.offsets.len() - 1] as usize,
         }
+    }
+
+    /// The number of lookups of bag `b`.
+    fn len_of(&self, b: usize) -> f32 {
+        (self.offsets[b + 1] - self.offsets[b]) as f32
     }
 
     #[track_caller]
@@ -114,34 +121,6 @@ pub fn embedding_bag(
     check_strided(OP, "out", out.len(), bags.num_bags(), dim, out_stride);
     check_indices(isa, OP, table, dim, bags);
     isa.run(Forward { table, dim, bags, pooling, out, out_stride });
-}
-
-/// The gradient of the rows in segments `range`: `values[r] = Σ coefficient · grad_out[bag]` over
-/// the lookups of segment `range.start + r`, in order; the coefficient is the lookup's weight (1
-/// without weights), for the mean divided by the bag's number of lookups. `values` is
-/// `range.len()` × `dim`; bag `b`'s gradient is `grad_out[b · grad_stride ..][..dim]`.
-///
-/// # Panics
-/// If `segments` was not made from `bags`, `range` leaves it, or a slice does not have its shape.
-#[allow(clippy::too_many_arguments)] // the forward's operands, and the segments
-pub fn embedding_bag_backward(
-    isa: Isa,
-    segments: &RowSegments,
-    range: Range<usize>,
-    bags: Bags,
-    pooling: Pooling,
-    grad_out: &[f32],
-    grad_stride: usize,
-    dim: usize,
-    values: &mut [f32],
-) {
-    const OP: &str = "embedding_bag_backward";
-    bags.check(OP);
-    check_strided(OP, "grad_out", grad_out.len(), bags.num_bags(), dim, grad_stride);
-    check::shape(OP, "values", values.len(), [range.len(), dim]);
-    assert!(range.end <= segments.rows().len(), "{OP}: segments {range:?} of {}", segments.rows().len());
-    assert!(segments.made_from(bags), "{OP}: the segments were made from other bags");
-    isa.run(Backward { segments, range, bags, pooling, grad_out, grad_stride, dim, values });
 }
 
 /// The gradient of the weights: `out[i - first] = Σ_d grad_out[bag][d] · table[indices[i]][d]` for
@@ -202,22 +181,6 @@ impl Kernel for Max<'_> {
     }
 }
 
-/// Runs `$body` with `NV` vectors a block and `WHOLE` (no partial vectors), as `$dim` asks.
-macro_rules! with_blocks {
-    ($S:ident, $dim:expr, $call:ident($($argument:expr),*)) => {
-        match ($dim.div_ceil($S::LANES), $dim % $S::LANES == 0) {
-            (1, true) => $call::<$S, 1, true>($($argument),*),
-            (2, true) => $call::<$S, 2, true>($($argument),*),
-            (4, true) => $call::<$S, 4, true>($($argument),*),
-            (n, true) if n % 8 == 0 => $call::<$S, 8, true>($($argument),*),
-            (1, _) => $call::<$S, 1, false>($($argument),*),
-            (2, _) => $call::<$S, 2, false>($($argument),*),
-            (3 | 4, _) => $call::<$S, 4, false>($($argument),*),
-            _ => $call::<$S, 8, false>($($argument),*),
-        }
-    };
-}
-
 struct Forward<'a> {
     table: &'a [f32],
     dim: usize,
@@ -242,7 +205,7 @@ impl Kernel for Forward<'_> {
 unsafe fn forward<S: Simd, const NV: usize, const WHOLE: bool>(simd: S, f: Forward) {
     let indices = &f.bags.indices[..f.bags.lookups().end];
     for &index in indices[f.bags.lookups().start..].iter().take(AHEAD) {
-        prefetch_row(simd, f.table, index as usize, f.dim, f.dim);
+        prefetch_row(simd, f.table.as_ptr(), index as usize, f.dim, f.dim);
     }
     for (b, bounds) in f.bags.offsets.windows(2).enumerate() {
         let bag = bounds[0] as usize..bounds[1] as usize;
@@ -253,7 +216,7 @@ unsafe fn forward<S: Simd, const NV: usize, const WHOLE: bool>(simd: S, f: Forwa
                 if column == 0
                     && let Some(&next) = indices.get(i + AHEAD)
                 {
-                    prefetch_row(simd, f.table, next as usize, f.dim, f.dim);
+                    prefetch_row(simd, f.table.as_ptr(), next as usize, f.dim, f.dim);
                 }
                 // SAFETY: i lies in the bag, and its index is below the number of rows.
                 unsafe {
@@ -270,122 +233,6 @@ unsafe fn forward<S: Simd, const NV: usize, const WHOLE: bool>(simd: S, f: Forwa
             }
             // SAFETY: out holds row b.
             unsafe { columns.store(simd, &sums, f.out.as_mut_ptr().add(b * f.out_stride)) }
-        }
-    }
-}
-
-/// Asks for row `row` of a matrix whose rows are `stride` apart.
-#[inline(always)]
-fn prefetch_row<S: Simd>(simd: S, matrix: &[f32], row: usize, stride: usize, dim: usize) {
-    let row = matrix.as_ptr().wrapping_add(row * stride);
-    for line in (0..dim).step_by(16) {
-        simd.prefetch(row.wrapping_add(line));
-    }
-}
-
-/// Columns `first .. first + NV · LANES` of rows of `dim`; unless `WHOLE`, cut off at `dim`.
-#[derive(Clone, Copy)]
-struct Columns<const NV: usize, const WHOLE: bool> {
-    first: usize,
-    dim: usize,
-}
-
-impl<const NV: usize, const WHOLE: bool> Columns<NV, WHOLE> {
-    #[inline(always)]
-    fn lanes<S: Simd>(self, v: usize) -> usize {
-        self.dim.saturating_sub(self.first + v * S::LANES).min(S::LANES)
-    }
-
-    /// `sums += coefficient · row`, the product rounded first.
-    ///
-    /// # Safety
-    /// `dim` floats must be readable at `row`.
-    #[inline(always)]
-    unsafe fn add<S: Simd>(self, simd: S, sums: &mut [S::V; NV], row: *const f32, coefficient: Option<S::V>) {
-        for (v, sum) in sums.iter_mut().enumerate() {
-            let at = row.wrapping_add(self.first + v * S::LANES);
-            // SAFETY: a whole vector lies below dim, a partial one is cut off there.
-            let row = unsafe { if WHOLE { simd.load(at) } else { simd.load_partial(at, self.lanes::<S>(v)) } };
-            *sum = simd.add(*sum, coefficient.map_or(row, |c| simd.mul(c, row)));
-        }
-    }
-
-    /// # Safety
-    /// `dim` floats must be writable at `row`.
-    #[inline(always)]
-    unsafe fn store<S: Simd>(self, simd: S, sums: &[S::V; NV], row: *mut f32) {
-        for (v, &sum) in sums.iter().enumerate() {
-            let at = row.wrapping_add(self.first + v * S::LANES);
-            // SAFETY: a whole vector lies below dim, a partial one is cut off there.
-            unsafe { if WHOLE { simd.store(at, sum) } else { simd.store_partial(at, sum, self.lanes::<S>(v)) } }
-        }
-    }
-}
-
-struct Backward<'a> {
-    segments: &'a RowSegments,
-    range: Range<usize>,
-    bags: Bags<'a>,
-    pooling: Pooling,
-    grad_out: &'a [f32],
-    grad_stride: usize,
-    dim: usize,
-    values: &'a mut [f32],
-}
-
-impl Kernel for Backward<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        // SAFETY: embedding_bag_backward checked the segments, the bags and both shapes.
-        unsafe { with_blocks!(S, self.dim, backward(simd, self)) }
-    }
-}
-
-impl Backward<'_> {
-    /// What the gradient of `bag` is multiplied with on its way to `lookup`'s row.
-    #[inline(always)]
-    fn coefficient(&self, lookup: u32, bag: u32) -> f32 {
-        let weight = self.bags.weights.map_or(1.0, |w| w[lookup as usize]);
-        match self.pooling {
-            Pooling::Sum => weight,
-            Pooling::Mean => weight / bag_len(self.bags.offsets, bag as usize),
-        }
-    }
-}
-
-#[inline(always)]
-fn bag_len(offsets: &[u32], bag: usize) -> f32 {
-    (offsets[bag + 1] - offsets[bag]) as f32
-}
-
-/// # Safety
-/// The segments' bags must exist in `grad_out`, and `values` must hold a row a segment.
-#[inline(always)]
-unsafe fn backward<S: Simd, const NV: usize, const WHOLE: bool>(simd: S, f: Backward) {
-    let (lookups, bags) = (f.segments.lookups(), f.segments.bags());
-    for (r, s) in f.range.clone().enumerate() {
-        let segment = f.segments.starts()[s] as usize..f.segments.starts()[s + 1] as usize;
-        for column in (0..f.dim).step_by(NV * S::LANES) {
-            let columns = Columns::<NV, WHOLE> { first: column, dim: f.dim };
-            let mut sums = [simd.zero(); NV];
-            for at in segment.clone() {
-                if column == 0
-                    && let Some(&next) = bags.get(at + AHEAD)
-                {
-                    prefetch_row(simd, f.grad_out, next as usize, f.grad_stride, f.dim);
-                }
-                let bag = bags[at];
-                let coefficient = simd.splat(f.coefficient(lookups[at], bag));
-                // SAFETY: the bag lies in the bags that the segments were made from, for each of
-                // which grad_out holds a row.
-                unsafe {
-                    let row = f.grad_out.as_ptr().add(bag as usize * f.grad_stride);
-                    columns.add(simd, &mut sums, row, Some(coefficient));
-                }
-            }
-            // SAFETY: values holds a row a segment of the range.
-            unsafe { columns.store(simd, &sums, f.values.as_mut_ptr().add(r * f.dim)) }
         }
     }
 }
@@ -411,12 +258,12 @@ impl Kernel for WeightBackward<'_> {
             let grad = &self.grad_out[b * self.grad_stride..][..self.dim];
             for i in bag {
                 if let Some(&next) = indices.get(i + AHEAD) {
-                    prefetch_row(simd, self.table, next as usize, self.dim, self.dim);
+                    prefetch_row(simd, self.table.as_ptr(), next as usize, self.dim, self.dim);
                 }
                 let dot = dot16(simd, grad, &self.table[indices[i] as usize * self.dim..][..self.dim]);
                 self.out[i - first] = match self.pooling {
                     Pooling::Sum => dot,
-                    Pooling::Mean => dot / bag_len(self.bags.offsets, b),
+                    Pooling::Mean => dot / self.bags.len_of(b),
                 };
             }
         }

@@ -18,6 +18,7 @@
 //! M × N × K in a product (`W` is N × K).
 
 mod check;
+mod columns;
 pub mod elementwise;
 pub mod embedding_bag;
 pub mod gemm;

@@ -8,38 +8,25 @@
 //!                    w -= lr/(1-β1^t) · m / (√v / √(1-β2^t) + eps)
 //! ```
 //!
-//! A sparse gradient is `rows` (ascending, each once: what
-//! [`coalesce`](crate::embedding_bag::coalesce) makes) and `values`, one row of `dim` each. The table
-//! and state handed in start at row `base_row`, so that threads can own disjoint ranges of rows.
-//! Rows without a gradient are not touched, not even by Adam's decay (lazy Adam).
+//! The row updates take a gradient that is not summed yet ([`RowGradient`](crate::embedding_bag::RowGradient)).
+//! The table and state handed in may start at a later row, so that threads can own disjoint ranges of
+//! rows. Rows without a gradient are not touched, not even by Adam's decay (lazy Adam).
 //!
 //! How the fast loops differ from those lines: a rule is written once, on vectors (`Rule`), and
-//! both loops run it; rows are prefetched `AHEAD` updates ahead, as a row of a big table is a cache
-//! miss. No product is fused into a sum, and the row-wise mean has a fixed tree: all instruction sets
-//! give the same bits.
+//! both the dense loop and that over rows run it. No product is fused into a sum, and the row-wise
+//! mean has a fixed tree: all instruction sets give the same bits. Bound: memory, by far; SGD does 2
+//! operations for 12 bytes.
 //!
 //! Reference: `torch.optim.SGD`, `Adagrad`, `Adam`, `SparseAdam` and `optim/rwsadagrad.py`, without
 //! momentum, decay of the rate or weight decay.
 
+mod rows;
+
+pub use rows::{adagrad_rows, adam_rows, rowwise_adagrad_rows, sgd_rows};
+
 use crate::check;
 use crate::isa::{Isa, Kernel};
-use crate::simd::{Simd, dot16};
-
-/// Updates between a prefetch and its use.
-const AHEAD: usize = 16;
-
-/// A sparse gradient, and where the table that it belongs to starts.
-#[derive(Debug, Clone, Copy)]
-pub struct RowGradient<'a> {
-    /// Row numbers, ascending, each once.
-    pub rows: &'a [u32],
-    /// The gradient of each, `rows.len()` × `dim`.
-    pub values: &'a [f32],
-    /// D.
-    pub dim: usize,
-    /// The number of the first row of the table (and state) slices.
-    pub base_row: usize,
-}
+use crate::simd::Simd;
 
 /// Adam's constants at one step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -84,70 +71,6 @@ pub fn adam(isa: Isa, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], st
     check::shape("adam", "m", m.len(), [1, w.len()]);
     check::shape("adam", "v", v.len(), [1, w.len()]);
     isa.run(Dense(Adam::new(step), w, g, [m, v]));
-}
-
-/// [`sgd`] on the rows of a gradient.
-///
-/// # Panics
-/// If the gradient is malformed, or leaves the table.
-pub fn sgd_rows(isa: Isa, table: &mut [f32], grad: RowGradient, lr: f32) {
-    grad.check("sgd_rows", "table", table.len(), grad.dim);
-    isa.run(Rows { rule: Sgd { lr }, table, grad, state: [] });
-}
-
-/// [`adagrad`] on the rows of a gradient; `state` has the table's shape.
-///
-/// # Panics
-/// If the gradient is malformed, or leaves the table or the state.
-pub fn adagrad_rows(isa: Isa, table: &mut [f32], state: &mut [f32], grad: RowGradient, lr: f32, eps: f32) {
-    grad.check("adagrad_rows", "table", table.len(), grad.dim);
-    grad.check("adagrad_rows", "state", state.len(), grad.dim);
-    isa.run(Rows { rule: Adagrad { lr, eps }, table, grad, state: [state] });
-}
-
-/// `h += mean_j g_j²; w -= lr / (√h + eps) · g`, with one value of `state` (h) a row.
-///
-/// # Panics
-/// If the gradient is malformed, or leaves the table or the state.
-pub fn rowwise_adagrad_rows(isa: Isa, table: &mut [f32], state: &mut [f32], grad: RowGradient, lr: f32, eps: f32) {
-    grad.check("rowwise_adagrad_rows", "table", table.len(), grad.dim);
-    grad.check("rowwise_adagrad_rows", "state", state.len(), 1);
-    isa.run(RowwiseAdagradRows { table, state, grad, lr, eps });
-}
-
-/// [`adam`] on the rows of a gradient; `m` and `v` have the table's shape. The bias corrections
-/// are those of the global step, and `eps` is added to the uncorrected root, both as in
-/// `torch.optim.SparseAdam`: `w -= lr · √(1-β2^t) / (1-β1^t) · m / (√v + eps)`.
-///
-/// # Panics
-/// If the gradient is malformed, or leaves the table or the state.
-pub fn adam_rows(isa: Isa, table: &mut [f32], m: &mut [f32], v: &mut [f32], grad: RowGradient, step: AdamStep) {
-    grad.check("adam_rows", "table", table.len(), grad.dim);
-    grad.check("adam_rows", "m", m.len(), grad.dim);
-    grad.check("adam_rows", "v", v.len(), grad.dim);
-    let rule = Adam { eps: step.eps, ..Adam::new(step) };
-    isa.run(Rows { rule, table, grad, state: [m, v] });
-}
-
-impl RowGradient<'_> {
-    /// Panics unless all rows lie in a table of `len` values, `dim` a row. `rows` is ascending, so
-    /// its ends tell.
-    #[track_caller]
-    fn check(&self, op: &str, name: &str, len: usize, dim: usize) {
-        assert!(self.dim > 0, "{op}: rows of 0 values");
-        check::shape(op, "values", self.values.len(), [self.rows.len(), self.dim]);
-        let count = len / dim;
-        check::shape(op, name, len, [count, dim]);
-        assert!(self.rows.is_sorted_by(|a, b| a < b), "{op}: rows are not ascending and unique");
-        if let [first, ..] = self.rows {
-            let last = self.rows[self.rows.len() - 1] as usize;
-            assert!(
-                *first as usize >= self.base_row && last - self.base_row < count,
-                "{op}: rows {first} to {last} leave {name}, which has {count} rows from {} on",
-                self.base_row
-            );
-        }
-    }
 }
 
 /// An update of single values with `N` state values each. Implementations are `#[inline(always)]`.
@@ -269,74 +192,5 @@ impl<R: Rule<N>, const N: usize> Kernel for Dense<'_, R, N> {
         let state = state.map(|s| s.as_mut_ptr());
         // SAFETY: the public functions checked that all lengths are that of w.
         unsafe { update(simd, rule, w.len(), w.as_mut_ptr(), g.as_ptr(), state) }
-    }
-}
-
-struct Rows<'a, R, const N: usize> {
-    rule: R,
-    table: &'a mut [f32],
-    grad: RowGradient<'a>,
-    state: [&'a mut [f32]; N],
-}
-
-impl<R: Rule<N>, const N: usize> Kernel for Rows<'_, R, N> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let RowGradient { rows, values, dim, base_row } = self.grad;
-        let table = self.table.as_mut_ptr();
-        let state = self.state.map(|s| s.as_mut_ptr());
-        for (r, &row) in rows.iter().enumerate() {
-            if let Some(&next) = rows.get(r + AHEAD) {
-                prefetch(simd, table, next as usize - base_row, dim);
-                for s in state {
-                    prefetch(simd, s, next as usize - base_row, dim);
-                }
-            }
-            let at = (row as usize - base_row) * dim;
-            // SAFETY: the public functions checked that every row lies in the table and the state,
-            // and that values has one row of dim each.
-            unsafe {
-                let state = state.map(|s| s.add(at));
-                update(simd, self.rule, dim, table.add(at), values.as_ptr().add(r * dim), state);
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn prefetch<S: Simd>(simd: S, table: *const f32, row: usize, dim: usize) {
-    for line in (0..dim).step_by(16) {
-        simd.prefetch(table.wrapping_add(row * dim + line));
-    }
-}
-
-struct RowwiseAdagradRows<'a> {
-    table: &'a mut [f32],
-    state: &'a mut [f32],
-    grad: RowGradient<'a>,
-    lr: f32,
-    eps: f32,
-}
-
-impl Kernel for RowwiseAdagradRows<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let RowGradient { rows, values, dim, base_row } = self.grad;
-        let table = self.table.as_mut_ptr();
-        for (r, &row) in rows.iter().enumerate() {
-            if let Some(&next) = rows.get(r + AHEAD) {
-                prefetch(simd, table, next as usize - base_row, dim);
-                prefetch(simd, self.state.as_ptr(), next as usize - base_row, 1);
-            }
-            let row = row as usize - base_row;
-            let g = &values[r * dim..][..dim];
-            let h = &mut self.state[row];
-            *h += dot16(simd, g, g) / dim as f32;
-            let rule = Sgd { lr: self.lr / (h.sqrt() + self.eps) };
-            // SAFETY: rowwise_adagrad_rows checked that every row lies in the table.
-            unsafe { update(simd, rule, dim, table.add(row * dim), g.as_ptr(), []) }
-        }
     }
 }

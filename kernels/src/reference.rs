@@ -5,7 +5,7 @@
 #![allow(clippy::needless_range_loop)] // the loops are written as the formulas are
 
 use crate::embedding_bag::{Bags, Pooling};
-use crate::optim::{AdamStep, RowGradient};
+use crate::optim::AdamStep;
 
 /// `Y = X · Wᵀ + b`, negative values to 0 if `relu`: x M × K, w N × K, y M × N.
 pub fn linear(x: &[f32], w: &[f32], bias: Option<&[f32]>, relu: bool, y: &mut [f32], [m, n, k]: [usize; 3]) {
@@ -244,13 +244,5 @@ pub fn sparse_adam(w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], step:
         m[i] = beta1 * m[i] + (1.0 - beta1) * g[i];
         v[i] = beta2 * v[i] + (1.0 - beta2) * g[i] * g[i];
         w[i] -= lr * correction2.sqrt() / correction1 * m[i] / (v[i].sqrt() + eps);
-    }
-}
-
-/// Calls `update(row of the table, gradient)` for each row of a gradient, with the row's number in
-/// the table slice.
-pub fn for_each_row(grad: RowGradient, mut update: impl FnMut(usize, &[f32])) {
-    for (&row, g) in grad.rows.iter().zip(grad.values.chunks_exact(grad.dim)) {
-        update(row as usize - grad.base_row, g);
     }
 }

@@ -28,7 +28,9 @@ fn pool(isa: Isa, table: &[f32], dim: usize, bags: Bags, out: &mut [f32]) {
 fn wrong_shapes_are_named() {
     for isa in Isa::available() {
         let packed = vec![0.0; packed_len(isa, 4, 3)];
-        let grad = |rows: &'static [u32]| RowGradient { rows, values: &[0.0; 4], dim: 2, base_row: 10 };
+        let mut of_rows = RowSegments::default();
+        of_rows.set_one_each([9, 11].into_iter());
+        let grad = RowGradient { base_row: 10, ..RowGradient::new(&of_rows, &[0.0; 4], 2, 2) };
         let cases: [(&str, Call); 22] = [
             (
                 "linear: x has 5 values, expected 2 x 3",
@@ -113,13 +115,10 @@ fn wrong_shapes_are_named() {
                 Box::new(|| pool(isa, &[], 0, bags(&[], &[0]), &mut [])),
             ),
             (
-                "embedding_bag_backward: the segments were made from other bags",
+                "embedding_bag_backward: grad_out has 3 values, expected 2 rows of 2, 2 apart",
                 Box::new(|| {
-                    let mut segments = RowSegments::default();
-                    coalesce(bags(&[1, 2, 3], &[0, 1, 2, 3]), &mut segments);
-                    let other = bags(&[1, 2, 3], &[0, 3]);
-                    let sum = Pooling::Sum;
-                    embedding_bag_backward(isa, &segments, 0..1, other, sum, &[0.0; 2], 2, 2, &mut [0.0; 2]);
+                    let grad = RowGradient { grad_out: &[0.0; 3], ..grad };
+                    embedding_bag_backward(isa, grad, &mut [0.0; 4], &mut Scratch::new());
                 }),
             ),
             (
@@ -144,11 +143,11 @@ fn wrong_shapes_are_named() {
             ("add_assign: x has 2 values, expected 1 x 3", Box::new(|| add_assign(isa, &mut [0.0; 3], &[0.0; 2]))),
             (
                 "sgd_rows: rows 9 to 11 leave table, which has 3 rows from 10 on",
-                Box::new(|| sgd_rows(isa, &mut [0.0; 6], grad(&[9, 11]), 0.1)),
+                Box::new(|| sgd_rows(isa, &mut [0.0; 6], grad, 0.1, &mut Scratch::new())),
             ),
             (
-                "adagrad_rows: rows are not ascending and unique",
-                Box::new(|| adagrad_rows(isa, &mut [0.0; 6], &mut [0.0; 6], grad(&[11, 11]), 0.1, 0.0)),
+                "set_one_each: rows are not ascending and unique",
+                Box::new(|| RowSegments::default().set_one_each([11, 11].into_iter())),
             ),
         ];
         for (expected, call) in cases {
@@ -170,8 +169,11 @@ fn nothing_is_written_before_the_indices_are_checked() {
 #[test]
 fn a_row_beyond_the_state_is_refused() {
     for isa in Isa::available() {
-        let grad = RowGradient { rows: &[12], values: &[0.0; 2], dim: 2, base_row: 10 };
-        let text = message(|| rowwise_adagrad_rows(isa, &mut [0.0; 6], &mut [0.0; 2], grad, 0.1, 0.0));
+        let mut of_rows = RowSegments::default();
+        of_rows.set_one_each(std::iter::once(12));
+        let grad = RowGradient { base_row: 10, ..RowGradient::new(&of_rows, &[0.0; 2], 2, 2) };
+        let scratch = &mut Scratch::new();
+        let text = message(|| rowwise_adagrad_rows(isa, &mut [0.0; 6], &mut [0.0; 2], grad, 0.1, 0.0, scratch));
         assert_eq!(text, "rowwise_adagrad_rows: rows 12 to 12 leave state, which has 2 rows from 10 on");
     }
 }

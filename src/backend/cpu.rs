@@ -11,7 +11,7 @@ mod loss;
 mod update;
 
 use super::{Activation, Backend, Beta, Interaction, LinearGrads, LossKind, Pooling};
-use crate::backend::{DenseParameter, PackedWeight, RowGrads, State, Table, UpdateRule};
+use crate::backend::{DenseParameter, PackedWeight, State, Table, TableGrads, UpdateRule};
 use crate::jagged::JaggedTensor;
 use crate::random::Stream;
 use crate::tensor::Tensor;
@@ -229,10 +229,11 @@ impl Backend for Cpu {
         tables: &[Table],
         pooling: Pooling,
         bags: &[JaggedTensor],
-        grad_out: &Tensor,
-        grads: &mut [RowGrads],
+        grad_out: &mut Tensor,
+        grads: &mut TableGrads,
+        first: usize,
     ) {
-        embedding::backward(self, tables, pooling, bags, grad_out, grads);
+        embedding::backward(self, tables, pooling, bags, grad_out, grads, first);
     }
 
     fn gather_weights(&self, row_weights: &[Table], bags: &mut [JaggedTensor]) {
@@ -245,9 +246,10 @@ impl Backend for Cpu {
         pooling: Pooling,
         bags: &[JaggedTensor],
         grad_out: &Tensor,
-        grads: &mut [RowGrads],
+        grads: &mut TableGrads,
+        first: usize,
     ) {
-        embedding::gather_weights_backward(self, tables, pooling, bags, grad_out, grads);
+        embedding::gather_weights_backward(self, tables, pooling, bags, grad_out, grads, first);
     }
 
     fn interaction(&self, kind: Interaction, dense: Option<&Tensor>, pooled: &Tensor, out: &mut Tensor) {
@@ -291,7 +293,7 @@ impl Backend for Cpu {
         lr: f32,
         t: u64,
         tables: &mut [Table],
-        grads: &[RowGrads],
+        grads: &TableGrads,
         states: &mut [State],
     ) {
         update::tables(self, update::Step { rule, lr, t }, tables, grads, states);

@@ -28,7 +28,7 @@ struct EmbeddingBagsBackward {
 /// The output holds the vectors of a sample side by side, as the interaction wants them. With the
 /// lookups as a sparse matrix this is `S = AᵀW` (paper section 2.1.1, equation 2), and backward is
 /// `dW = A·dS`, nonzero in the rows that were looked up only; see
-/// [`RowGrads`](crate::gradients::RowGrads).
+/// [`TableGrads`](crate::gradients::TableGrads).
 ///
 /// # Panics
 /// If there are fewer tables than lists, the tables differ in `D`, the lists in the number of
@@ -59,12 +59,11 @@ impl Backward for EmbeddingBagsBackward {
     fn backward(&self, cx: BackwardContext<'_>) {
         let bags = cx.values.bags(self.bags);
         let tables = &cx.params.tables()[self.first.0..self.first.0 + bags.len()];
-        let grads = cx.param_grads.tables_from(self.first, bags.len());
-        cx.backend.embedding_bags_backward(tables, self.pooling, bags, cx.grad_out, grads);
+        let grads = cx.param_grads.tables_mut();
         if let Some(RowWeights { first, learned: true }) = self.row_weights {
-            let grads = cx.param_grads.tables_from(first, bags.len());
-            cx.backend.gather_weights_backward(tables, self.pooling, bags, cx.grad_out, grads);
+            cx.backend.gather_weights_backward(tables, self.pooling, bags, cx.grad_out, grads, first.0);
         }
+        cx.backend.embedding_bags_backward(tables, self.pooling, bags, cx.grad_out, grads, self.first.0);
     }
 }
 

@@ -1,26 +1,29 @@
-//! Which rows a batch looked up, and where: lookups sorted by row, in one reusable set of vectors.
+//! Which rows a batch looked up, and from which bags: lookups sorted by row, in one reusable set of
+//! vectors.
 //!
 //! ```text
-//! rows    = sorted, unique indices
-//! segment r = the lookups of rows[r], ascending
+//! rows      = sorted, unique indices
+//! segment r = the bags that looked rows[r] up, in the order of the lookups
 //! ```
 //!
-//! A least-significant-digit radix sort of (row, lookup) pairs. It is stable, so that the order
+//! As a matrix that is `A` of the paper's equation (2), num_embeddings × B, by its nonzero rows: with
+//! `S = AᵀW` going forward, the gradient is `dW = A · dS`.
+//!
+//! A least-significant-digit radix sort of (row, bag) pairs. It is stable, so that the order
 //! inside a segment, and with it every bit of the sums, is fixed; its cost depends on the number of
 //! lookups and on the digits of the largest row, never on the number of rows.
 
-use super::Bags;
+use super::{Bags, Pooling};
 
 /// The lookups of a batch, grouped by row. Kept from step to step, it keeps its memory.
 #[derive(Debug, Clone, Default)]
 pub struct RowSegments {
     rows: Vec<u32>,
     starts: Vec<u32>,
-    lookups: Vec<u32>,
     bags: Vec<u32>,
+    coefficients: Vec<f32>,
     num_bags: usize,
-    first_lookup: usize,
-    /// `row << 32 | lookup`, and the room that a sorting pass writes to.
+    /// `row << 32 | bag` (or lookup), and the room that a sorting pass writes to.
     pairs: Vec<u64>,
     sorted: Vec<u64>,
     bag_of: Vec<u32>,
@@ -32,26 +35,71 @@ impl RowSegments {
         &self.rows
     }
 
-    /// Where each row's segment starts in [`lookups`](Self::lookups), and the end:
-    /// `rows().len() + 1` entries.
+    /// Where each row's segment starts in [`bags`](Self::bags), and the end: `rows().len() + 1`
+    /// entries, or none if nothing was coalesced yet.
     pub fn starts(&self) -> &[u32] {
         &self.starts
     }
 
-    /// Positions in `indices`, row after row, ascending within a row.
-    pub fn lookups(&self) -> &[u32] {
-        &self.lookups
-    }
-
-    /// The bag of each entry of [`lookups`](Self::lookups); the first bag handed in is 0.
+    /// The bag of each lookup, row after row; the first bag handed in is 0.
     pub fn bags(&self) -> &[u32] {
         &self.bags
     }
 
-    /// Whether these segments can have come from `bags` (same number of bags and lookups).
-    pub(super) fn made_from(&self, bags: Bags) -> bool {
-        let lookups = bags.lookups();
-        (self.num_bags, self.first_lookup, self.lookups.len()) == (bags.num_bags(), lookups.start, lookups.len())
+    /// What a bag's gradient is multiplied with on its way to the row, for each entry of
+    /// [`bags`](Self::bags): the lookup's weight, for the mean divided by the bag's number of
+    /// lookups. Empty if all are 1.
+    pub fn coefficients(&self) -> &[f32] {
+        &self.coefficients
+    }
+
+    /// B: every entry of [`bags`](Self::bags) is below it.
+    pub fn num_bags(&self) -> usize {
+        self.num_bags
+    }
+
+    /// Becomes the rows `rows`, each looked up by a bag of its own: bag `r` holds row `rows[r]`.
+    ///
+    /// # Panics
+    /// If `rows` does not ascend.
+    pub fn set_one_each(&mut self, rows: impl Iterator<Item = u32>) {
+        self.rows.clear();
+        self.rows.extend(rows);
+        assert!(self.rows.is_sorted_by(|a, b| a < b), "set_one_each: rows are not ascending and unique");
+        self.num_bags = self.rows.len();
+        self.starts.clear();
+        self.starts.extend(0..=self.num_bags as u32);
+        self.bags.clear();
+        self.bags.extend(0..self.num_bags as u32);
+        self.coefficients.clear();
+    }
+
+    /// Cuts the sorted pairs into segments; `bag_and_coefficient` reads a pair's lower half.
+    fn split(&mut self, weighted: bool, bag_and_coefficient: impl Fn(&[u32], u32) -> (u32, f32)) {
+        let n = self.pairs.len();
+        for list in [&mut self.rows, &mut self.starts, &mut self.bags] {
+            list.resize(n + 1, 0);
+        }
+        self.coefficients.resize(if weighted { n } else { 0 }, 0.0);
+        let mut segments = 0;
+        let mut last = None;
+        for (at, (&pair, to_bag)) in self.pairs.iter().zip(&mut self.bags).enumerate() {
+            let row = (pair >> 32) as u32;
+            if last != Some(row) {
+                (self.rows[segments], self.starts[segments]) = (row, at as u32);
+                segments += 1;
+                last = Some(row);
+            }
+            let (bag, coefficient) = bag_and_coefficient(&self.bag_of, pair as u32);
+            *to_bag = bag;
+            if weighted {
+                self.coefficients[at] = coefficient;
+            }
+        }
+        self.starts[segments] = n as u32;
+        self.rows.truncate(segments);
+        self.starts.truncate(segments + 1);
+        self.bags.truncate(n);
     }
 }
 
@@ -59,52 +107,33 @@ impl RowSegments {
 ///
 /// # Panics
 /// If the bags are malformed.
-pub fn coalesce(bags: Bags, segments: &mut RowSegments) {
+pub fn coalesce(bags: Bags, pooling: Pooling, segments: &mut RowSegments) {
     bags.check("coalesce");
     let range = bags.lookups();
+    let indices = &bags.indices[range.clone()];
     segments.num_bags = bags.num_bags();
-    segments.first_lookup = range.start;
     segments.pairs.clear();
-    let keys = bags.indices[range.clone()].iter().zip(range.clone());
-    segments.pairs.extend(keys.map(|(&row, lookup)| u64::from(row) << 32 | lookup as u64));
-    segments.bag_of.resize(range.len(), 0);
+    segments.bag_of.clear();
     for (b, bounds) in bags.offsets.windows(2).enumerate() {
-        for bag_of in &mut segments.bag_of[bounds[0] as usize - range.start..bounds[1] as usize - range.start] {
-            *bag_of = b as u32;
-        }
+        segments.bag_of.extend(std::iter::repeat_n(b as u32, (bounds[1] - bounds[0]) as usize));
     }
+    let pair = |(&row, low): (&u32, u32)| u64::from(row) << 32 | u64::from(low);
+    if bags.weights.is_none() && pooling == Pooling::Sum {
+        segments.pairs.extend(indices.iter().zip(segments.bag_of.iter().copied()).map(pair));
+        sort_by_row(&mut segments.pairs, &mut segments.sorted);
+        return segments.split(false, |_, bag| (bag, 1.0));
+    }
+    segments.pairs.extend(indices.iter().zip(0u32..).map(pair));
     sort_by_row(&mut segments.pairs, &mut segments.sorted);
-    segments.split(range.start);
+    segments.split(true, |bag_of, lookup| {
+        let bag = bag_of[lookup as usize];
+        let weight = bags.weights.map_or(1.0, |w| w[range.start + lookup as usize]);
+        (bag, if pooling == Pooling::Mean { weight / bags.len_of(bag as usize) } else { weight })
+    });
 }
 
-impl RowSegments {
-    /// Cuts the sorted pairs into segments.
-    fn split(&mut self, first_lookup: usize) {
-        let n = self.pairs.len();
-        for list in [&mut self.rows, &mut self.starts, &mut self.lookups, &mut self.bags] {
-            list.resize(n + 1, 0);
-        }
-        let mut segments = 0;
-        let mut last = None;
-        for (at, ((&pair, to_lookup), to_bag)) in
-            self.pairs.iter().zip(&mut self.lookups).zip(&mut self.bags).enumerate()
-        {
-            let (row, lookup) = ((pair >> 32) as u32, pair as u32);
-            if last != Some(row) {
-                (self.rows[segments], self.starts[segments]) = (row, at as u32);
-                segments += 1;
-                last = Some(row);
-            }
-            *to_lookup = lookup;
-            *to_bag = self.bag_of[lookup as usize - first_lookup];
-        }
-        self.starts[segments] = n as u32;
-        self.rows.truncate(segments);
-        self.starts.truncate(segments + 1);
-        self.lookups.truncate(n);
-        self.bags.truncate(n);
-    }
-}
+/// Counters of 2^11 × 4 bytes stay in the L1 cache beside the write fronts.
+const MAX_DIGIT: u32 = 11;
 
 /// Sorts by the upper half, stably; the lower halves come in ascending.
 fn sort_by_row(pairs: &mut Vec<u64>, sorted: &mut Vec<u64>) {
@@ -114,16 +143,12 @@ fn sort_by_row(pairs: &mut Vec<u64>, sorted: &mut Vec<u64>) {
     let widest = if pairs.len() < 1 << 10 { 8 } else { MAX_DIGIT };
     let passes = bits.div_ceil(widest).max(1);
     let digit = bits.div_ceil(passes);
-    sorted.clear();
     sorted.resize(pairs.len(), 0);
     for pass in 0..passes {
         counting_pass(pairs, sorted, 32 + pass * digit, digit);
         std::mem::swap(pairs, sorted);
     }
 }
-
-/// Counters of 2^11 × 4 bytes stay in the L1 cache beside the write fronts.
-const MAX_DIGIT: u32 = 11;
 
 /// One stable pass: `to` is `from` ordered by the `digit` bits from `shift` on.
 fn counting_pass(from: &[u64], to: &mut [u64], shift: u32, digit: u32) {
@@ -157,11 +182,8 @@ mod tests {
             (&[9, 9, 1, u32::MAX, 1 << 20, 1, 300, 9], &[1, 3, 7, 8]),
             (&[1 << 31, 0, 1 << 31, 255, 256, 255], &[0, 3, 6]),
         ];
-        let mut segments = RowSegments::default();
         for (indices, offsets) in cases {
-            let bags = Bags { indices, offsets, weights: None };
-            coalesce(bags, &mut segments);
-            check(bags, &segments);
+            check(indices, offsets);
         }
     }
 
@@ -175,23 +197,33 @@ mod tests {
             })
             .collect();
         let offsets: Vec<u32> = (0..=400).map(|b| b * 100).collect();
-        let bags = Bags { indices: &indices, offsets: &offsets, weights: None };
-        let mut segments = RowSegments::default();
-        coalesce(bags, &mut segments);
-        check(bags, &segments);
+        check(&indices, &offsets);
     }
 
-    fn check(bags: Bags, segments: &RowSegments) {
-        let mut expected: Vec<(u32, u32)> = bags.lookups().map(|i| (bags.indices[i], i as u32)).collect();
-        expected.sort();
-        let found = (0..segments.rows().len()).flat_map(|r| {
-            let range = segments.starts()[r] as usize..segments.starts()[r + 1] as usize;
-            segments.lookups()[range].iter().map(move |&lookup| (segments.rows()[r], lookup))
-        });
-        assert_eq!(found.collect::<Vec<_>>(), expected);
-        assert!(segments.rows().is_sorted_by(|a, b| a < b), "unique");
-        for (&lookup, &bag) in segments.lookups().iter().zip(segments.bags()) {
-            assert!((bags.offsets[bag as usize]..bags.offsets[bag as usize + 1]).contains(&lookup));
+    /// Against a stable sort of (row, bag, coefficient), weighted and not.
+    fn check(indices: &[u32], offsets: &[u32]) {
+        let weights: Vec<f32> = (0..indices.len()).map(|i| i as f32 - 2.5).collect();
+        let mut segments = RowSegments::default();
+        for (weights, pooling) in
+            [None, Some(&weights[..])].into_iter().flat_map(|w| [(w, Pooling::Sum), (w, Pooling::Mean)])
+        {
+            let bags = Bags { indices, offsets, weights };
+            let mut expected = Vec::new();
+            for b in 0..bags.num_bags() {
+                let bag = bags.slice(b..b + 1).lookups();
+                let len = if pooling == Pooling::Mean { bag.len() as f32 } else { 1.0 };
+                expected.extend(bag.map(|i| (indices[i], b as u32, weights.map_or(1.0, |w| w[i]) / len)));
+            }
+            expected.sort_by_key(|&(row, ..)| row);
+            coalesce(bags, pooling, &mut segments);
+            let found = segments.rows().iter().enumerate().flat_map(|(r, &row)| {
+                let range = segments.starts()[r] as usize..segments.starts()[r + 1] as usize;
+                let coefficient = |at: usize| segments.coefficients().get(at).copied().unwrap_or(1.0);
+                range.map(|at| (row, segments.bags()[at], coefficient(at))).collect::<Vec<_>>()
+            });
+            assert_eq!(found.collect::<Vec<_>>(), expected);
+            assert!(segments.rows().is_sorted_by(|a, b| a < b), "unique");
+            assert_eq!(segments.num_bags(), bags.num_bags());
         }
     }
 }

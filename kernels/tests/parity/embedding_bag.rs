@@ -1,9 +1,9 @@
 //! Pooled lookup and its gradients on every instruction set: the same bits as the plain loops.
 
 use crate::common::{Guarded, Random, assert_bits};
-use dlrm_kernels::Isa;
 use dlrm_kernels::embedding_bag::*;
 use dlrm_kernels::reference;
+use dlrm_kernels::{Isa, Scratch};
 
 const DIMS: [usize; 16] = [1, 2, 7, 8, 13, 16, 17, 31, 32, 33, 64, 100, 128, 130, 256, 415];
 const ROWS: usize = 37;
@@ -67,18 +67,20 @@ fn backward_has_the_bits_of_the_plain_loop() {
         let stride = dim + 3;
         let grad_out = Random(2).values(bags.num_bags() * stride);
         let (rows, expected) = reference::embedding_bag_backward(bags, pooling, &grad_out, stride, dim);
-        coalesce(bags, &mut segments);
+        coalesce(bags, pooling, &mut segments);
         assert_eq!(segments.rows(), rows, "{what}");
         let mut values = Guarded::new(rows.len() * dim);
-        let all = 0..rows.len();
-        embedding_bag_backward(isa, &segments, all, bags, pooling, &grad_out, stride, dim, &mut values);
+        let mut scratch = Scratch::new();
+        let grad = RowGradient::new(&segments, &grad_out, stride, dim);
+        embedding_bag_backward(isa, grad, &mut values, &mut scratch);
         values.check(what, isa);
         assert_bits(what, isa, &values, &expected);
 
-        let some = rows.len() / 3..rows.len();
-        let mut values = Guarded::new(some.len() * dim);
-        embedding_bag_backward(isa, &segments, some.clone(), bags, pooling, &grad_out, stride, dim, &mut values);
-        assert_bits(what, isa, &values, &expected[some.start * dim..]);
+        let from = rows.len() / 3;
+        let mut values = Guarded::new((rows.len() - from) * dim);
+        let some = RowGradient { range: [from, rows.len()], ..grad };
+        embedding_bag_backward(isa, some, &mut values, &mut scratch);
+        assert_bits(what, isa, &values, &expected[from * dim..]);
     });
 }
 
@@ -109,4 +111,22 @@ fn pieces_have_the_same_bits_as_the_whole() {
             assert_bits(what, isa, &row, &whole[b * dim..][..dim]);
         }
     });
+}
+
+#[test]
+fn halves_share_out_rows_and_lookups() {
+    // Row 3 has a thousand lookups, rows 0 to 9 one more each.
+    let indices: Vec<u32> = (0..10).chain(std::iter::repeat_n(3, 1000)).collect();
+    let offsets: Vec<u32> = (0..=indices.len() as u32).collect();
+    let mut segments = RowSegments::default();
+    coalesce(Bags { indices: &indices, offsets: &offsets, weights: None }, Pooling::Sum, &mut segments);
+    let grad_out = vec![0.0; indices.len()];
+    let all = RowGradient::new(&segments, &grad_out, 1, 1);
+    assert_eq!(all.len(), 10 + 1010);
+    let [low, high] = all.halves();
+    assert_eq!((low.rows(), high.rows()), (&[0, 1, 2, 3][..], &[4, 5, 6, 7, 8, 9][..]));
+    let [low, high] = low.halves();
+    assert_eq!((low.rows(), high.rows()), (&[0, 1, 2][..], &[3][..]));
+    let [low, high] = high.halves();
+    assert!(low.is_empty() && high.rows() == [3]);
 }

@@ -2,10 +2,9 @@
 //! same bits as the plain loops, and rows against whole parameters.
 
 use crate::common::{Guarded, Random, assert_bits, assert_close};
-use dlrm_kernels::Isa;
-use dlrm_kernels::embedding_bag::{Bags, Pooling, RowSegments, coalesce, embedding_bag_backward};
+use dlrm_kernels::embedding_bag::{Bags, Pooling, RowGradient, RowSegments, coalesce};
 use dlrm_kernels::optim::*;
-use dlrm_kernels::reference;
+use dlrm_kernels::{Isa, Scratch, reference};
 
 const LR: f32 = 0.1;
 const EPS: f32 = 1e-10;
@@ -20,20 +19,18 @@ fn golden_values_of_the_reference_implementation() {
     ];
     let bags = Bags { indices: &[0, 2, 2, 3], offsets: &[0, 2, 4], weights: None };
     let mut segments = RowSegments::default();
-    coalesce(bags, &mut segments);
+    coalesce(bags, Pooling::Sum, &mut segments);
+    let mut scratch = Scratch::new();
     for isa in Isa::available() {
-        let mut values = [0.0; 6];
-        let grad_out = [1.0, -2.0, 0.5, 3.0];
-        embedding_bag_backward(isa, &segments, 0..3, bags, Pooling::Sum, &grad_out, 2, 2, &mut values);
-        let grad = RowGradient { rows: segments.rows(), values: &values, dim: 2, base_row: 0 };
+        let grad = RowGradient::new(&segments, &[1.0, -2.0, 0.5, 3.0], 2, 2);
         for (name, expected) in golden {
             let mut table = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
             let (mut state, mut row_state) = ([0.0; 8], [0.0; 4]);
             for _ in 0..2 {
                 match name {
-                    "sgd" => sgd_rows(isa, &mut table, grad, LR),
-                    "adagrad" => adagrad_rows(isa, &mut table, &mut state, grad, LR, EPS),
-                    _ => rowwise_adagrad_rows(isa, &mut table, &mut row_state, grad, LR, EPS),
+                    "sgd" => sgd_rows(isa, &mut table, grad, LR, &mut scratch),
+                    "adagrad" => adagrad_rows(isa, &mut table, &mut state, grad, LR, EPS, &mut scratch),
+                    _ => rowwise_adagrad_rows(isa, &mut table, &mut row_state, grad, LR, EPS, &mut scratch),
                 }
             }
             // The golden values have seven decimals.
@@ -86,58 +83,78 @@ fn dense_updates_agree_with_the_plain_loops() {
 
 #[test]
 fn row_updates_agree_with_the_plain_loops() {
-    let rows: [u32; 6] = [10, 11, 14, 15, 29, 39];
-    for (isa, dim) in Isa::available().flat_map(|isa| [1, 2, 7, 16, 33, 64, 415].map(|dim| (isa, dim))) {
-        let mut random = Random(6);
-        let (table, values) = (random.values(30 * dim), random.values(rows.len() * dim));
-        let grad = RowGradient { rows: &rows, values: &values, dim, base_row: 10 };
-
-        let (mut found, mut expected) = (Guarded::filled(&table), table.clone());
-        sgd_rows(isa, &mut found, grad, LR);
-        reference::for_each_row(grad, |r, g| reference::sgd(&mut expected[r * dim..][..dim], g, LR));
-        found.check("sgd_rows", isa);
-        assert_bits("sgd_rows", isa, &found, &expected);
-
-        let (mut found, mut state) = (Guarded::filled(&table), Guarded::filled(&vec![0.0; 30 * dim]));
-        let (mut expected, mut expected_state) = (table.clone(), vec![0.0; 30 * dim]);
-        for _ in 0..2 {
-            adagrad_rows(isa, &mut found, &mut state, grad, LR, EPS);
-            reference::for_each_row(grad, |r, g| {
-                let at = r * dim..(r + 1) * dim;
-                reference::adagrad(&mut expected[at.clone()], g, &mut expected_state[at], LR, EPS);
-            });
+    let mut segments = RowSegments::default();
+    let weights = Random(7).values(7);
+    let scratch = &mut Scratch::new();
+    // Rows that one bag each looked up, rows that several did, and weights.
+    let cases: [([u32; 7], Option<&[f32]>); 3] = [
+        ([10, 11, 14, 15, 29, 39, 12], None),
+        ([39, 10, 10, 14, 10, 39, 10], None),
+        ([12, 10, 12, 14, 11, 39, 12], Some(&weights)),
+    ];
+    for (indices, weights) in cases {
+        let bags = Bags { indices: &indices, offsets: &[0, 1, 2, 3, 3, 6, 7], weights };
+        coalesce(bags, Pooling::Sum, &mut segments);
+        for (isa, dim) in Isa::available().flat_map(|isa| [1, 2, 7, 16, 33, 64, 415].map(|dim| (isa, dim))) {
+            row_updates_of(bags, &segments, isa, dim, scratch);
         }
-        found.check("adagrad_rows", isa);
-        state.check("adagrad_rows", isa);
-        assert_bits("adagrad_rows", isa, &found, &expected);
-        assert_bits("adagrad_rows state", isa, &state, &expected_state);
-
-        let (mut found, mut state) = (Guarded::filled(&table), Guarded::filled(&[0.0; 30]));
-        let (mut expected, mut expected_state) = (table.clone(), vec![0.0; 30]);
-        for _ in 0..2 {
-            rowwise_adagrad_rows(isa, &mut found, &mut state, grad, LR, EPS);
-            reference::for_each_row(grad, |r, g| {
-                let w = &mut expected[r * dim..][..dim];
-                reference::rowwise_adagrad(w, g, &mut expected_state[r], LR, EPS);
-            });
-        }
-        found.check("rowwise_adagrad_rows", isa);
-        state.check("rowwise_adagrad_rows", isa);
-        assert_bits("rowwise_adagrad_rows", isa, &found, &expected);
-        assert_bits("rowwise_adagrad_rows state", isa, &state, &expected_state);
-
-        let (mut found, mut m, mut v) = (Guarded::filled(&table), vec![0.0; 30 * dim], vec![0.0; 30 * dim]);
-        let (mut expected, mut expected_m, mut expected_v) = (table.clone(), m.clone(), v.clone());
-        for step in [1, 7] {
-            adam_rows(isa, &mut found, &mut m, &mut v, grad, adam_step(step));
-            reference::for_each_row(grad, |r, g| {
-                let at = r * dim..(r + 1) * dim;
-                let (m, v) = (&mut expected_m[at.clone()], &mut expected_v[at.clone()]);
-                reference::sparse_adam(&mut expected[at], g, m, v, adam_step(step));
-            });
-        }
-        found.check("adam_rows", isa);
-        // As for the dense update above.
-        assert_close("adam_rows", isa, &found, &expected, 1e-6);
     }
+}
+
+fn row_updates_of(bags: Bags, segments: &RowSegments, isa: Isa, dim: usize, scratch: &mut Scratch) {
+    let mut random = Random(6);
+    let (table, grad_out) = (random.values(30 * dim), random.values(bags.num_bags() * (dim + 2)));
+    let grad = RowGradient { base_row: 10, ..RowGradient::new(segments, &grad_out, dim + 2, dim) };
+    let (rows, values) = reference::embedding_bag_backward(bags, Pooling::Sum, &grad_out, dim + 2, dim);
+    let for_each_row = |update: &mut dyn FnMut(usize, &[f32])| {
+        rows.iter().zip(values.chunks_exact(dim)).for_each(|(&row, g)| update(row as usize - 10, g));
+    };
+
+    let (mut found, mut expected) = (Guarded::filled(&table), table.clone());
+    sgd_rows(isa, &mut found, grad, LR, scratch);
+    for_each_row(&mut |r, g| reference::sgd(&mut expected[r * dim..][..dim], g, LR));
+    found.check("sgd_rows", isa);
+    assert_bits("sgd_rows", isa, &found, &expected);
+
+    let (mut found, mut state) = (Guarded::filled(&table), Guarded::filled(&vec![0.0; 30 * dim]));
+    let (mut expected, mut expected_state) = (table.clone(), vec![0.0; 30 * dim]);
+    for _ in 0..2 {
+        adagrad_rows(isa, &mut found, &mut state, grad, LR, EPS, scratch);
+        for_each_row(&mut |r, g| {
+            let at = r * dim..(r + 1) * dim;
+            reference::adagrad(&mut expected[at.clone()], g, &mut expected_state[at], LR, EPS);
+        });
+    }
+    found.check("adagrad_rows", isa);
+    state.check("adagrad_rows", isa);
+    assert_bits("adagrad_rows", isa, &found, &expected);
+    assert_bits("adagrad_rows state", isa, &state, &expected_state);
+
+    let (mut found, mut state) = (Guarded::filled(&table), Guarded::filled(&[0.0; 30]));
+    let (mut expected, mut expected_state) = (table.clone(), vec![0.0; 30]);
+    for _ in 0..2 {
+        rowwise_adagrad_rows(isa, &mut found, &mut state, grad, LR, EPS, scratch);
+        for_each_row(&mut |r, g| {
+            let w = &mut expected[r * dim..][..dim];
+            reference::rowwise_adagrad(w, g, &mut expected_state[r], LR, EPS);
+        });
+    }
+    found.check("rowwise_adagrad_rows", isa);
+    state.check("rowwise_adagrad_rows", isa);
+    assert_bits("rowwise_adagrad_rows", isa, &found, &expected);
+    assert_bits("rowwise_adagrad_rows state", isa, &state, &expected_state);
+
+    let (mut found, mut m, mut v) = (Guarded::filled(&table), vec![0.0; 30 * dim], vec![0.0; 30 * dim]);
+    let (mut expected, mut expected_m, mut expected_v) = (table.clone(), m.clone(), v.clone());
+    for step in [1, 7] {
+        adam_rows(isa, &mut found, &mut m, &mut v, grad, adam_step(step), scratch);
+        for_each_row(&mut |r, g| {
+            let at = r * dim..(r + 1) * dim;
+            let (m, v) = (&mut expected_m[at.clone()], &mut expected_v[at.clone()]);
+            reference::sparse_adam(&mut expected[at], g, m, v, adam_step(step));
+        });
+    }
+    found.check("adam_rows", isa);
+    // As for the dense update above.
+    assert_close("adam_rows", isa, &found, &expected, 1e-6);
 }

@@ -1,8 +1,8 @@
 //! Pooled lookups: batches cut by bags forward, tables and rows shared out backward.
 
 use super::{Cpu, MIN_PARALLEL_WORK, Pooling};
-use crate::backend::row_grads::Rows;
-use crate::backend::{RowGrads, Table};
+use crate::backend::row_grads::{RowGrads, Source};
+use crate::backend::{Table, TableGrads};
 use crate::jagged::JaggedTensor;
 use crate::tensor::Tensor;
 use dlrm_kernels::embedding_bag::{self as kernel, Bags};
@@ -10,9 +10,6 @@ use rayon::prelude::*;
 
 /// Bags of each table a piece, at most.
 const MAX_BAGS: usize = 512;
-
-/// Rows of one table's gradient a piece.
-const ROWS_PIECE: usize = 1 << 11;
 
 fn view(list: &JaggedTensor) -> Bags<'_> {
     Bags { indices: list.values(), offsets: list.offsets(), weights: list.weights() }
@@ -42,63 +39,44 @@ pub(super) fn forward(cpu: &Cpu, tables: &[Table], pooling: Pooling, bags: &[Jag
     });
 }
 
+/// Sorts the lookups; the sums are left to the update.
 pub(super) fn backward(
     cpu: &Cpu,
     tables: &[Table],
     pooling: Pooling,
     bags: &[JaggedTensor],
-    grad_out: &Tensor,
-    grads: &mut [RowGrads],
+    grad_out: &mut Tensor,
+    grads: &mut TableGrads,
+    first: usize,
 ) {
-    let stride = grad_out.cols();
+    let tensor = grads.take_pooled(grad_out);
+    let TableGrads { rows, pooled, .. } = grads;
     let one = |t: usize, list: &JaggedTensor, grads: &mut RowGrads| {
         let dim = tables[t].embedding_dim();
-        let grad_out = &grad_out.as_slice()[t * dim..];
-        Pooled { bags: view(list), pooling, grad_out, stride, dim }.contribute(cpu, grads);
+        contribute(grads, pooled, |grads| {
+            kernel::coalesce(view(list), pooling, &mut grads.segments);
+            (grads.dim, grads.source) = (dim, Source::Pooled { tensor, column: t * dim });
+        });
     };
-    if cpu.threads == 1 || 8 * work(tables, bags) < MIN_PARALLEL_WORK {
-        return grads.iter_mut().zip(bags).enumerate().for_each(|(t, (grads, list))| one(t, list, grads));
+    // A lookup is sorted in the time of some 32 operations.
+    if cpu.threads == 1 || 32 * lookups(bags) < MIN_PARALLEL_WORK {
+        return rows[first..].iter_mut().zip(bags).enumerate().for_each(|(t, (grads, list))| one(t, list, grads));
     }
     cpu.pool.install(|| {
-        let all = grads.par_iter_mut().zip(bags).enumerate().with_max_len(1);
-        all.for_each(|(t, (grads, list))| one(t, list, grads));
+        let lists = rows[first..].par_iter_mut().zip(bags).enumerate().with_max_len(1);
+        lists.for_each(|(t, (grads, list))| one(t, list, grads));
     });
 }
 
-/// One list of bags, and the gradient of what they were pooled to.
-#[derive(Clone, Copy)]
-struct Pooled<'a> {
-    bags: Bags<'a>,
-    pooling: Pooling,
-    /// Bag `b`'s is `grad_out[b · stride ..][..dim]`.
-    grad_out: &'a [f32],
-    stride: usize,
-    dim: usize,
+fn lookups(bags: &[JaggedTensor]) -> usize {
+    bags.iter().map(|list| list.values().len()).sum()
 }
 
-impl Pooled<'_> {
-    /// Adds this list's share to the gradient of its table.
-    fn contribute(self, cpu: &Cpu, grads: &mut RowGrads) {
-        if grads.rows().is_empty() {
-            return self.overwrite(cpu, grads);
-        }
-        let mut more = RowGrads::default();
-        self.overwrite(cpu, &mut more);
-        grads.merge(&more);
-    }
-
-    fn overwrite(self, cpu: &Cpu, grads: &mut RowGrads) {
-        let Pooled { bags, pooling, grad_out, stride, dim } = self;
-        let RowGrads { segments, values, .. } = grads;
-        kernel::coalesce(bags, segments);
-        values.resize(segments.rows().len() * dim);
-        let segments = &*segments;
-        cpu.for_each_piece(values.as_mut_slice(), ROWS_PIECE * dim, |i, values| {
-            let range = i * ROWS_PIECE..i * ROWS_PIECE + values.len() / dim;
-            kernel::embedding_bag_backward(cpu.isa, segments, range, bags, pooling, grad_out, stride, dim, values);
-        });
-        grads.dim = dim;
-        grads.state = Rows::Once;
+/// Fills `grads`, or adds to it if the table was used before.
+fn contribute(grads: &mut RowGrads, pooled: &[Tensor], fill: impl FnOnce(&mut RowGrads)) {
+    match grads.source {
+        Source::None => fill(grads),
+        _ => grads.add(pooled, fill),
     }
 }
 
@@ -114,25 +92,29 @@ pub(super) fn gather_weights_backward(
     pooling: Pooling,
     bags: &[JaggedTensor],
     grad_out: &Tensor,
-    grads: &mut [RowGrads],
+    grads: &mut TableGrads,
+    first: usize,
 ) {
-    for (t, (table, (list, grads))) in tables.iter().zip(bags.iter().zip(grads)).enumerate() {
+    let TableGrads { rows, pooled, .. } = grads;
+    for (t, (table, (list, grads))) in tables.iter().zip(bags.iter().zip(&mut rows[first..])).enumerate() {
         let (dim, lookups) = (table.embedding_dim(), list.values().len());
-        let mut by_lookup = vec![0.0; lookups];
-        let grad_out_t = &grad_out.as_slice()[t * dim..];
-        kernel::per_sample_weight_backward(
-            cpu.isa,
-            table.values(),
-            dim,
-            view(list),
-            pooling,
-            grad_out_t,
-            grad_out.cols(),
-            &mut by_lookup,
-        );
         // A weight is a row of one number, and each lookup a bag of one weight.
         let single: Vec<u32> = (0..=lookups as u32).collect();
-        let bags = Bags { indices: list.values(), offsets: &single, weights: None };
-        Pooled { bags, pooling: Pooling::Sum, grad_out: &by_lookup, stride: 1, dim: 1 }.contribute(cpu, grads);
+        contribute(grads, pooled, |grads| {
+            grads.own.resize(lookups);
+            kernel::per_sample_weight_backward(
+                cpu.isa,
+                table.values(),
+                dim,
+                view(list),
+                pooling,
+                &grad_out.as_slice()[(t * dim).min(grad_out.len())..],
+                grad_out.cols(),
+                grads.own.as_mut_slice(),
+            );
+            let each = Bags { indices: list.values(), offsets: &single, weights: None };
+            kernel::coalesce(each, Pooling::Sum, &mut grads.segments);
+            (grads.dim, grads.source) = (1, Source::Own);
+        });
     }
 }

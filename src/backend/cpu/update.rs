@@ -1,16 +1,17 @@
 //! Optimizer steps: dense parameters cut by elements, tables by rows.
 
-use super::Cpu;
-use crate::backend::{RowGrads, State, Table, UpdateRule};
+use super::{Cpu, with_scratch};
+use crate::backend::{State, Table, TableGrads, UpdateRule};
 use crate::tensor::Tensor;
+use dlrm_kernels::embedding_bag::RowGradient;
 use dlrm_kernels::{Isa, optim};
 use rayon::prelude::*;
 
 /// Elements of a dense parameter a piece.
 const DENSE_PIECE: usize = 1 << 15;
 
-/// Touched rows of a table a piece.
-const ROWS_PIECE: usize = 1 << 11;
+/// Rows and lookups of a table a piece.
+const ROWS_PIECE: usize = 1 << 12;
 
 /// What to do, to every parameter.
 #[derive(Clone, Copy)]
@@ -66,25 +67,25 @@ fn dense_piece(isa: Isa, step: Step, w: &mut [f32], g: &[f32], first: &mut [f32]
     }
 }
 
-pub(super) fn tables(cpu: &Cpu, step: Step, tables: &mut [Table], grads: &[RowGrads], states: &mut [State]) {
-    let rows: usize = grads.iter().map(|g| g.values().len()).sum();
-    if cpu.threads == 1 || 4 * rows < super::MIN_PARALLEL_WORK {
-        let all = tables.iter_mut().zip(grads).zip(states);
-        return all.for_each(|((table, grads), state)| Rows::new(table, grads, state).apply(cpu.isa, step));
+pub(super) fn tables(cpu: &Cpu, step: Step, tables: &mut [Table], grads: &TableGrads, states: &mut [State]) {
+    let touched: usize = (0..grads.len()).filter_map(|t| grads.gradient(t)).map(|g| g.len() * g.dim).sum();
+    if cpu.threads == 1 || 4 * touched < super::MIN_PARALLEL_WORK {
+        let all = tables.iter_mut().zip(states).enumerate();
+        return all
+            .filter_map(|(t, (table, state))| Rows::new(table, grads.gradient(t)?, state))
+            .for_each(|rows| rows.apply(cpu.isa, step));
     }
     cpu.pool.install(|| {
-        let all = tables.par_iter_mut().zip(grads).zip(states).with_max_len(1);
-        all.for_each(|((table, grads), state)| Rows::new(table, grads, state).halves(cpu.isa, step));
+        let all = tables.par_iter_mut().zip(states).enumerate().with_max_len(1);
+        all.filter_map(|(t, (table, state))| Rows::new(table, grads.gradient(t)?, state))
+            .for_each(|rows| rows.halves(cpu.isa, step));
     });
 }
 
-/// Touched rows of one table, with the part of the table they lie in, from row `base` on.
+/// The gradient of some rows of one table, with the part of the table and of the state they lie in.
 struct Rows<'a> {
-    base: usize,
-    dim: usize,
+    grad: RowGradient<'a>,
     table: &'a mut [f32],
-    rows: &'a [u32],
-    grads: &'a [f32],
     first: &'a mut [f32],
     second: &'a mut [f32],
     /// Numbers of `first` and `second` a row.
@@ -92,71 +93,50 @@ struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn new(table: &'a mut Table, grads: &'a RowGrads, state: &'a mut State) -> Self {
-        let (dim, n) = (table.embedding_dim(), table.num_embeddings());
-        Rows {
-            base: 0,
-            dim,
+    fn new(table: &'a mut Table, grad: RowGradient<'a>, state: &'a mut State) -> Option<Self> {
+        let n = table.num_embeddings();
+        (!grad.is_empty()).then(|| Rows {
+            grad,
             table: table.values_mut(),
-            rows: grads.rows(),
-            grads: grads.values(),
             state_dims: [state.first.len() / n, state.second.len() / n],
             first: state.first.as_mut_slice(),
             second: state.second.as_mut_slice(),
-        }
+        })
     }
 
     /// Halves the rows until there are few, and gives each half to whoever is free: rising rows
     /// cut the table in two as well.
     fn halves(self, isa: Isa, step: Step) {
-        if self.rows.len() <= ROWS_PIECE {
+        let [low, high] = self.grad.halves();
+        if self.grad.len() <= ROWS_PIECE || low.is_empty() {
             return self.apply(isa, step);
         }
-        let mid = self.rows.len() / 2;
-        let (low_rows, high_rows) = self.rows.split_at(mid);
-        let (low_grads, high_grads) = self.grads.split_at(mid * self.dim);
-        let cut = high_rows[0] as usize - self.base;
-        let (low_table, high_table) = self.table.split_at_mut(cut * self.dim);
-        let (low_first, high_first) = self.first.split_at_mut(cut * self.state_dims[0]);
-        let (low_second, high_second) = self.second.split_at_mut(cut * self.state_dims[1]);
-        let (dim, state_dims) = (self.dim, self.state_dims);
-        let low = Rows {
-            base: self.base,
-            dim,
-            table: low_table,
-            rows: low_rows,
-            grads: low_grads,
-            first: low_first,
-            second: low_second,
-            state_dims,
-        };
-        let high = Rows {
-            base: self.base + cut,
-            dim,
-            table: high_table,
-            rows: high_rows,
-            grads: high_grads,
-            first: high_first,
-            second: high_second,
-            state_dims,
-        };
+        let base = high.rows()[0] as usize;
+        let cut = base - self.grad.base_row;
+        let [d0, d1] = self.state_dims;
+        let (table, first, second) = (
+            self.table.split_at_mut(cut * self.grad.dim),
+            self.first.split_at_mut(cut * d0),
+            self.second.split_at_mut(cut * d1),
+        );
+        let high = RowGradient { base_row: base, ..high };
+        let state_dims = self.state_dims;
+        let low = Rows { grad: low, table: table.0, first: first.0, second: second.0, state_dims };
+        let high = Rows { grad: high, table: table.1, first: first.1, second: second.1, state_dims };
         rayon::join(|| low.halves(isa, step), || high.halves(isa, step));
     }
 
     fn apply(self, isa: Isa, step: Step) {
-        let Rows { base, dim, table, rows, grads, first, second, .. } = self;
-        let grad = optim::RowGradient { rows, values: grads, dim, base_row: base };
-        match step.rule {
-            UpdateRule::Sgd => optim::sgd_rows(isa, table, grad, step.lr),
-            UpdateRule::Adagrad { eps } => {
-                optim::adagrad_rows(isa, table, first, grad, step.lr, eps);
-            }
+        let Rows { grad, table, first, second, .. } = self;
+        with_scratch(|scratch| match step.rule {
+            UpdateRule::Sgd => optim::sgd_rows(isa, table, grad, step.lr, scratch),
+            UpdateRule::Adagrad { eps } => optim::adagrad_rows(isa, table, first, grad, step.lr, eps, scratch),
             UpdateRule::RowWiseAdagrad { eps } => {
-                optim::rowwise_adagrad_rows(isa, table, first, grad, step.lr, eps);
+                optim::rowwise_adagrad_rows(isa, table, first, grad, step.lr, eps, scratch);
             }
             UpdateRule::Adam { beta1, beta2, eps } => {
-                optim::adam_rows(isa, table, first, second, grad, step.adam(beta1, beta2, eps));
+                optim::adam_rows(isa, table, first, second, grad, step.adam(beta1, beta2, eps), scratch);
             }
-        }
+        });
     }
 }

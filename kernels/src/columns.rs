@@ -1,0 +1,79 @@
+//! Rows of `D` values as blocks of registers: what the loops over rows of a table share.
+
+use crate::simd::Simd;
+
+/// Rows between a prefetch and its use: at a few nanoseconds a row, enough to cover a DRAM access.
+/// (Zen 5 and Zen 4: 16 is a tenth slower on tables larger than the cache, 64 no faster.)
+pub(crate) const AHEAD: usize = 32;
+
+/// Calls `$call::<S, NV, WHOLE>`, with `NV` vectors a block and `WHOLE` (no partial vectors) as
+/// `$dim` asks.
+macro_rules! with_blocks {
+    ($S:ident, $dim:expr, $call:ident($($argument:expr),*)) => {
+        match ($dim.div_ceil($S::LANES), $dim % $S::LANES == 0) {
+            (1, true) => $call::<$S, 1, true>($($argument),*),
+            (2, true) => $call::<$S, 2, true>($($argument),*),
+            (4, true) => $call::<$S, 4, true>($($argument),*),
+            (n, true) if n % 8 == 0 => $call::<$S, 8, true>($($argument),*),
+            (1, _) => $call::<$S, 1, false>($($argument),*),
+            (2, _) => $call::<$S, 2, false>($($argument),*),
+            (3 | 4, _) => $call::<$S, 4, false>($($argument),*),
+            _ => $call::<$S, 8, false>($($argument),*),
+        }
+    };
+}
+pub(crate) use with_blocks;
+
+/// Asks for row `row`, `dim` values, of a matrix whose rows are `stride` apart.
+#[inline(always)]
+pub(crate) fn prefetch_row<S: Simd>(simd: S, matrix: *const f32, row: usize, stride: usize, dim: usize) {
+    let row = matrix.wrapping_add(row * stride);
+    for line in (0..dim).step_by(16) {
+        simd.prefetch(row.wrapping_add(line));
+    }
+}
+
+/// Columns `first .. first + NV · LANES` of rows of `dim`; unless `WHOLE`, cut off at `dim`.
+#[derive(Clone, Copy)]
+pub(crate) struct Columns<const NV: usize, const WHOLE: bool> {
+    pub first: usize,
+    pub dim: usize,
+}
+
+impl<const NV: usize, const WHOLE: bool> Columns<NV, WHOLE> {
+    #[inline(always)]
+    fn lanes<S: Simd>(self, v: usize) -> usize {
+        self.dim.saturating_sub(self.first + v * S::LANES).min(S::LANES)
+    }
+
+    /// `sums += coefficient · row`, the product rounded first.
+    ///
+    /// # Safety
+    /// `dim` floats must be readable at `row`.
+    #[inline(always)]
+    pub(crate) unsafe fn add<S: Simd>(
+        self,
+        simd: S,
+        sums: &mut [S::V; NV],
+        row: *const f32,
+        coefficient: Option<S::V>,
+    ) {
+        for (v, sum) in sums.iter_mut().enumerate() {
+            let at = row.wrapping_add(self.first + v * S::LANES);
+            // SAFETY: a whole vector lies below dim, a partial one is cut off there.
+            let row = unsafe { if WHOLE { simd.load(at) } else { simd.load_partial(at, self.lanes::<S>(v)) } };
+            *sum = simd.add(*sum, coefficient.map_or(row, |c| simd.mul(c, row)));
+        }
+    }
+
+    /// # Safety
+    /// `dim` floats must be writable at `row`.
+    #[inline(always)]
+    pub(crate) unsafe fn store<S: Simd>(self, simd: S, sums: &[S::V; NV], row: *mut f32) {
+        for (v, &sum) in sums.iter().enumerate() {
+            let at = row.wrapping_add(self.first + v * S::LANES);
+            // SAFETY: a whole vector lies below dim, a partial one is cut off there.
+            unsafe { if WHOLE { simd.store(at, sum) } else { simd.store_partial(at, sum, self.lanes::<S>(v)) } }
+        }
+    }
+}
