@@ -69,6 +69,9 @@ impl LossKind {
     pub const BCE: LossKind = LossKind::Bce { class_weights: [1.0, 1.0] };
 }
 
+/// The gradient of the dense parameter of that number, if there is one.
+pub type DenseGrads<'a> = dyn Fn(usize) -> Option<&'a Tensor> + Sync + 'a;
+
 /// Where the gradients of a linear layer go, and whether each is overwritten or added to.
 #[derive(Debug)]
 pub struct LinearGrads<'a> {
@@ -197,8 +200,17 @@ pub trait Backend: Debug + Send + Sync {
         beta: Beta,
     );
 
-    /// One step of an optimizer on a dense parameter; `t` counts steps from 1.
-    fn update_dense(&self, rule: UpdateRule, lr: f32, t: u64, value: &mut Tensor, grad: &Tensor, state: &mut State);
+    /// One step of an optimizer on every dense parameter that has a gradient, packed copies
+    /// included; `t` counts steps from 1.
+    fn update_dense<'a>(
+        &self,
+        rule: UpdateRule,
+        lr: f32,
+        t: u64,
+        parameters: &mut [DenseParameter],
+        grads: &'a DenseGrads<'a>,
+        states: &mut [State],
+    );
 
     /// One step of an optimizer on the touched rows of all tables.
     fn update_tables(

@@ -37,12 +37,8 @@ impl Optimizer {
     pub fn step(&mut self, params: &mut Parameters, grads: &Gradients, lr: f32) {
         self.steps += 1;
         let backend = params.backend().clone();
-        for (i, state) in self.dense.iter_mut().enumerate() {
-            let id = DenseId(i);
-            if let Some(grad) = grads.dense(id) {
-                params.update(id, |value| backend.update_dense(self.rule, lr, self.steps, value, grad, state));
-            }
-        }
+        let dense = |i| grads.dense(DenseId(i));
+        backend.update_dense(self.rule, lr, self.steps, params.dense_mut(), &dense, &mut self.dense);
         backend.update_tables(self.rule, lr, self.steps, params.tables_mut(), grads.tables(), &mut self.tables);
     }
 }

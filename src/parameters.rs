@@ -77,6 +77,11 @@ impl Parameters {
         repack(&*self.backend, parameter);
     }
 
+    /// All dense parameters, for whoever keeps their packed copies in step.
+    pub(crate) fn dense_mut(&mut self) -> &mut [DenseParameter] {
+        &mut self.dense
+    }
+
     /// All tables, to change.
     pub fn tables_mut(&mut self) -> &mut [Table] {
         &mut self.tables

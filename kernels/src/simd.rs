@@ -83,6 +83,9 @@ pub(crate) trait Simd: Copy {
     fn reduce_sum(self, v: Self::V) -> f32;
     /// Asks for the cache line at `address`, which may lie anywhere.
     fn prefetch(self, address: *const f32);
+    /// As [`prefetch`](Self::prefetch), but only into L2, which can wait for more lines at a time
+    /// than L1.
+    fn prefetch_far(self, address: *const f32);
 }
 
 /// `Σ a[i] · b[i]`, with the same bits on every instruction set: sixteen partial sums (products

@@ -10,7 +10,7 @@ mod linear;
 mod loss;
 mod update;
 
-use super::{Activation, Backend, Beta, Interaction, LinearGrads, LossKind, Pooling};
+use super::{Activation, Backend, Beta, DenseGrads, Interaction, LinearGrads, LossKind, Pooling};
 use crate::backend::{DenseParameter, PackedWeight, State, Table, TableGrads, UpdateRule};
 use crate::jagged::JaggedTensor;
 use crate::random::Stream;
@@ -283,8 +283,16 @@ impl Backend for Cpu {
         loss::backward(kind, logits, labels, grad_out, dx, beta);
     }
 
-    fn update_dense(&self, rule: UpdateRule, lr: f32, t: u64, value: &mut Tensor, grad: &Tensor, state: &mut State) {
-        update::dense(self, update::Step { rule, lr, t }, value, grad, state);
+    fn update_dense<'a>(
+        &self,
+        rule: UpdateRule,
+        lr: f32,
+        t: u64,
+        parameters: &mut [DenseParameter],
+        grads: &'a DenseGrads<'a>,
+        states: &mut [State],
+    ) {
+        update::dense(self, update::Step { rule, lr, t }, parameters, grads, states);
     }
 
     fn update_tables(

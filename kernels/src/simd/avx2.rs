@@ -159,6 +159,12 @@ impl Simd for Avx2 {
         // SAFETY: a prefetch never faults, wherever it points.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
     }
+
+    #[inline(always)]
+    fn prefetch_far(self, address: *const f32) {
+        // SAFETY: a prefetch never faults, wherever it points.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
+    }
 }
 
 /// Halves added until one lane is left.

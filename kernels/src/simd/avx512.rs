@@ -154,6 +154,12 @@ impl Simd for Avx512 {
         // SAFETY: a prefetch never faults, wherever it points.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
     }
+
+    #[inline(always)]
+    fn prefetch_far(self, address: *const f32) {
+        // SAFETY: a prefetch never faults, wherever it points.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
+    }
 }
 
 /// A 16 × 16 transpose: pairs, then fours, within quarters; then two rounds of whole quarters.

@@ -159,4 +159,16 @@ impl Simd for Scalar {
         #[cfg(not(x86_simd))]
         let _ = address;
     }
+
+    #[inline(always)]
+    fn prefetch_far(self, address: *const f32) {
+        #[cfg(x86_simd)]
+        // SAFETY: a prefetch never faults, wherever it points, and every x86-64 has it.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T1>(address.cast());
+        }
+        #[cfg(not(x86_simd))]
+        let _ = address;
+    }
 }

@@ -1,10 +1,10 @@
-//! Optimizer steps: dense parameters cut by elements, tables by rows.
+//! Optimizer steps: all parameters at once, each cut by rows.
 
 use super::{Cpu, with_scratch};
-use crate::backend::{State, Table, TableGrads, UpdateRule};
+use crate::backend::{DenseGrads, DenseParameter, State, Table, TableGrads, UpdateRule};
 use crate::tensor::Tensor;
 use dlrm_kernels::embedding_bag::RowGradient;
-use dlrm_kernels::{Isa, optim};
+use dlrm_kernels::{Isa, gemm, optim};
 use rayon::prelude::*;
 
 /// Elements of a dense parameter a piece.
@@ -27,44 +27,110 @@ impl Step {
     }
 }
 
-pub(super) fn dense(cpu: &Cpu, step: Step, value: &mut Tensor, grad: &Tensor, state: &mut State) {
+pub(super) fn dense<'a>(
+    cpu: &Cpu,
+    step: Step,
+    parameters: &mut [DenseParameter],
+    grads: &'a DenseGrads<'a>,
+    states: &mut [State],
+) {
+    let size: usize = parameters.iter().map(|p| p.value.len()).sum();
+    if cpu.threads == 1 || 8 * size < super::MIN_PARALLEL_WORK {
+        let all = parameters.iter_mut().zip(states).enumerate();
+        return all.for_each(|(i, (parameter, state))| {
+            if let Some(grad) = grads(i) {
+                one_dense(cpu.isa, step, parameter, grad, state, usize::MAX);
+            }
+        });
+    }
+    // One region of threads for all: within it, whoever has nothing to do helps with a larger one.
+    cpu.pool.install(|| {
+        let all = parameters.par_iter_mut().zip(states).enumerate().with_max_len(1);
+        all.for_each(|(i, (parameter, state))| {
+            if let Some(grad) = grads(i) {
+                one_dense(cpu.isa, step, parameter, grad, state, DENSE_PIECE);
+            }
+        });
+    });
+}
+
+/// Updates one parameter and packs it anew, in pieces of about `piece` elements.
+fn one_dense(isa: Isa, step: Step, parameter: &mut DenseParameter, grad: &Tensor, state: &mut State, piece: usize) {
+    let DenseParameter { value, packed, .. } = parameter;
     assert_eq!(value.shape(), grad.shape(), "optimizer: parameter and gradient");
-    let (w, g) = (value.as_mut_slice(), grad.as_slice());
-    let (first, second) = (state.first.as_mut_slice(), state.second.as_mut_slice());
-    if cpu.threads == 1 || w.len() <= DENSE_PIECE {
-        return dense_piece(cpu.isa, step, w, g, first, second);
+    let (n, k) = (value.rows(), value.cols());
+    let (is_weight, width) = (value.shape().len() == 2, gemm::panel_width(isa));
+    let slices = DenseSlices {
+        k,
+        w: value.as_mut_slice(),
+        g: grad.as_slice(),
+        first: state.first.as_mut_slice(),
+        second: state.second.as_mut_slice(),
+        forward: if is_weight { packed.forward.as_mut_slice() } else { &mut [] },
+    };
+    slices.halves(isa, step, piece);
+    if !is_weight {
+        return;
     }
-    cpu.pool.install(|| dense_halves(cpu.isa, step, w, g, first, second));
+    let (w, panels) = (value.as_slice(), packed.backward.as_mut_slice());
+    let pack = |(i, panel): (usize, &mut [f32])| gemm::pack_backward_panel(isa, w, n, k, i, panel);
+    if n * k <= piece {
+        return panels.chunks_mut(n * width).enumerate().for_each(pack);
+    }
+    panels.par_chunks_mut(n * width).enumerate().for_each(pack);
 }
 
-/// Halves a parameter until the pieces are small, and gives each half to whoever is free.
-fn dense_halves(isa: Isa, step: Step, w: &mut [f32], g: &[f32], first: &mut [f32], second: &mut [f32]) {
-    if w.len() <= DENSE_PIECE {
-        return dense_piece(isa, step, w, g, first, second);
-    }
-    let mid = w.len() / 2;
-    let (w, g) = (w.split_at_mut(mid), g.split_at(mid));
-    let (first, second) = (split(first, mid), split(second, mid));
-    rayon::join(
-        || dense_halves(isa, step, w.0, g.0, first.0, second.0),
-        || dense_halves(isa, step, w.1, g.1, first.1, second.1),
-    );
+/// Some rows of a parameter, and what belongs to them.
+struct DenseSlices<'a> {
+    /// Elements of a row.
+    k: usize,
+    w: &'a mut [f32],
+    g: &'a [f32],
+    first: &'a mut [f32],
+    second: &'a mut [f32],
+    /// The forward panels of these rows; none for a bias.
+    forward: &'a mut [f32],
 }
 
-/// Splits a state vector, which may be empty.
+impl DenseSlices<'_> {
+    /// Halves the rows, between panels, until the pieces are small, and gives each half to whoever is
+    /// free.
+    fn halves(self, isa: Isa, step: Step, piece: usize) {
+        let panel = self.k * if self.forward.is_empty() { 1 } else { gemm::panel_width(isa) };
+        let mid = self.w.len() / 2 / panel * panel;
+        if self.w.len() <= piece || mid == 0 {
+            return self.apply(isa, step);
+        }
+        let (w, g) = (self.w.split_at_mut(mid), self.g.split_at(mid));
+        let (first, second, forward) = (split(self.first, mid), split(self.second, mid), split(self.forward, mid));
+        let low = DenseSlices { k: self.k, w: w.0, g: g.0, first: first.0, second: second.0, forward: forward.0 };
+        let high = DenseSlices { k: self.k, w: w.1, g: g.1, first: first.1, second: second.1, forward: forward.1 };
+        rayon::join(|| low.halves(isa, step, piece), || high.halves(isa, step, piece));
+    }
+
+    /// Updates the rows, and packs them while they are in the cache.
+    fn apply(self, isa: Isa, step: Step) {
+        let DenseSlices { k, w, g, first, second, forward } = self;
+        match step.rule {
+            UpdateRule::Sgd => optim::sgd(isa, w, g, step.lr),
+            UpdateRule::Adagrad { eps } | UpdateRule::RowWiseAdagrad { eps } => {
+                optim::adagrad(isa, w, g, first, step.lr, eps);
+            }
+            UpdateRule::Adam { beta1, beta2, eps } => {
+                optim::adam(isa, w, g, first, second, step.adam(beta1, beta2, eps));
+            }
+        }
+        if !forward.is_empty() {
+            let panels = forward.chunks_mut(k * gemm::panel_width(isa)).enumerate();
+            panels.for_each(|(i, panel)| gemm::pack_forward_panel(isa, w, w.len() / k, k, i, panel));
+        }
+    }
+}
+
+/// Splits what may be empty.
 fn split(state: &mut [f32], mid: usize) -> (&mut [f32], &mut [f32]) {
     let mid = mid.min(state.len());
     state.split_at_mut(mid)
-}
-
-fn dense_piece(isa: Isa, step: Step, w: &mut [f32], g: &[f32], first: &mut [f32], second: &mut [f32]) {
-    match step.rule {
-        UpdateRule::Sgd => optim::sgd(isa, w, g, step.lr),
-        UpdateRule::Adagrad { eps } | UpdateRule::RowWiseAdagrad { eps } => {
-            optim::adagrad(isa, w, g, first, step.lr, eps);
-        }
-        UpdateRule::Adam { beta1, beta2, eps } => optim::adam(isa, w, g, first, second, step.adam(beta1, beta2, eps)),
-    }
 }
 
 pub(super) fn tables(cpu: &Cpu, step: Step, tables: &mut [Table], grads: &TableGrads, states: &mut [State]) {
