@@ -35,7 +35,7 @@ use crate::simd::{Simd, dot16};
 use std::ops::Range;
 
 /// Lookups between a prefetch and its use: at a few nanoseconds a row, enough to cover a DRAM access.
-const AHEAD: usize = 32;
+pub(crate) const AHEAD: usize = 32;
 
 /// Bags of row numbers, or a range of the bags of a batch.
 ///
@@ -276,7 +276,7 @@ unsafe fn forward<S: Simd, const NV: usize, const WHOLE: bool>(simd: S, f: Forwa
 
 /// Asks for row `row` of a matrix whose rows are `stride` apart.
 #[inline(always)]
-fn prefetch_row<S: Simd>(simd: S, matrix: &[f32], row: usize, stride: usize, dim: usize) {
+pub(crate) fn prefetch_row<S: Simd>(simd: S, matrix: &[f32], row: usize, stride: usize, dim: usize) {
     let row = matrix.as_ptr().wrapping_add(row * stride);
     for line in (0..dim).step_by(16) {
         simd.prefetch(row.wrapping_add(line));

@@ -7,6 +7,7 @@ use dlrm_kernels::embedding_bag::*;
 use dlrm_kernels::gemm::*;
 use dlrm_kernels::interaction::*;
 use dlrm_kernels::optim::*;
+use dlrm_kernels::probe::{RowList, read_rows, update_rows};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 type Call<'a> = Box<dyn FnOnce() + 'a>;
@@ -29,7 +30,7 @@ fn wrong_shapes_are_named() {
     for isa in Isa::available() {
         let packed = vec![0.0; packed_len(isa, 4, 3)];
         let grad = |rows: &'static [u32]| RowGradient { rows, values: &[0.0; 4], dim: 2, base_row: 10 };
-        let cases: [(&str, Call); 22] = [
+        let cases: [(&str, Call); 24] = [
             (
                 "linear: x has 5 values, expected 2 x 3",
                 Box::new(|| linear(isa, &[0.0; 5], &packed, None, Activation::None, &mut [0.0; 8], 2, 4, 3)),
@@ -125,6 +126,14 @@ fn wrong_shapes_are_named() {
             (
                 "adagrad_rows: rows are not ascending and unique",
                 Box::new(|| adagrad_rows(isa, &mut [0.0; 6], &mut [0.0; 6], grad(&[11, 11]), 0.1, 0.0)),
+            ),
+            (
+                "read_rows: row 5, but the table has 5 rows of 16",
+                Box::new(|| assert!(read_rows(isa, &[0.0; 80], 16, RowList::new(&[0, 5, 1])).is_finite())),
+            ),
+            (
+                "update_rows: rows of 20 values, expected 16, 32, 64 or 128",
+                Box::new(|| update_rows(isa, &mut [0.0; 80], 20, RowList::new(&[0]), 0.1)),
             ),
         ];
         for (expected, call) in cases {
