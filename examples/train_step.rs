@@ -4,16 +4,17 @@
 
 mod support;
 
-use clap::{Parser, ValueEnum};
-use dlrm::backend::{Backend, Cpu, Interaction, LossKind, Pooling};
-use dlrm::nn::{Dlrm, DlrmConfig, KAGGLE_NUM_EMBEDDINGS};
+use clap::Parser;
+use dlrm::backend::{Backend, Cpu, LossKind};
+use dlrm::nn::Dlrm;
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
 use dlrm::train::Trainer;
-use dlrm::{Batch, JaggedTensor, Parameters, Result, Stream};
+use dlrm::{Batch, Parameters, Result, Stream};
 use serde::Serialize;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use support::models::{Config, random_batches};
 use support::{cpu, fail, parse_args};
 
 /// Times one training step of a standard model on random batches in memory.
@@ -48,42 +49,6 @@ struct Args {
     json: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Config {
-    /// The reference's bench/dlrm_s_criteo_kaggle.sh: 26 tables of 33.8 million rows × 16.
-    Kaggle,
-    /// MLPerf training's DLRM, tables capped at a million rows × 128.
-    Mlperf,
-    /// The reference's bench/dlrm_s_benchmark.sh, the paper's section 5.2: 8 × 1 M × 64, 100 lookups.
-    Bigbasin,
-    /// Small enough for a quick look.
-    Tiny,
-}
-
-impl Config {
-    /// The model and its lookups a table.
-    fn model(self) -> (DlrmConfig, usize) {
-        let capped = |cap: usize| KAGGLE_NUM_EMBEDDINGS.map(|rows| rows.min(cap)).to_vec();
-        let config = |bottom: &[usize], top: &[usize], num_embeddings: Vec<usize>| DlrmConfig {
-            dense_features: bottom[0],
-            num_embeddings,
-            embedding_dim: bottom[bottom.len() - 1],
-            bottom_mlp: bottom[1..].to_vec(),
-            top_mlp: top.to_vec(),
-            interaction: Interaction::Dot,
-            pooling: Pooling::Sum,
-            weighted_pooling: None,
-        };
-        match self {
-            Config::Kaggle => (DlrmConfig::criteo_kaggle(KAGGLE_NUM_EMBEDDINGS.to_vec()), 1),
-            Config::Mlperf => (config(&[13, 512, 256, 128], &[1024, 1024, 512, 256, 1], capped(1_000_000)), 1),
-            Config::Bigbasin => (config(&[512, 512, 64], &[1024, 1024, 1024, 1], vec![1_000_000; 8]), 100),
-            Config::Tiny => (config(&[13, 64, 16], &[64, 1], vec![1000; 26]), 1),
-        }
-    }
-}
-
 #[derive(Serialize)]
 struct Spread {
     min: f64,
@@ -110,25 +75,6 @@ struct Outcome {
     phases_ms: Option<Phases>,
 }
 
-/// Uniform dense features and ids, a click in four.
-fn random_batches(args: &Args, config: &DlrmConfig, lookups: usize, stream: &mut Stream) -> Vec<Batch> {
-    let b = args.batch_size as usize;
-    let list = |rows: usize, stream: &mut Stream| {
-        let ids = (0..b * lookups).map(|_| (stream.uniform() * rows as f64) as u32).collect();
-        let offsets = (0..=b).map(|i| (i * lookups) as u32).collect();
-        JaggedTensor::new(ids, offsets, None)
-    };
-    let batch = |_| {
-        Ok(Batch {
-            dense: (0..b * config.dense_features).map(|_| stream.uniform() as f32).collect(),
-            dense_features: config.dense_features,
-            sparse: config.num_embeddings.iter().map(|&rows| list(rows, stream)).collect::<Result<_>>()?,
-            labels: (0..b).map(|_| f32::from(stream.uniform() < 0.25)).collect(),
-        })
-    };
-    (0..args.distinct).map(batch).collect::<Result<_>>().expect("the lists are well formed")
-}
-
 /// Times of one step: forward, backward, update.
 fn step(trainer: &mut Trainer<Dlrm>, batch: &Batch, forward_only: bool) -> Result<[Duration; 3]> {
     let start = Instant::now();
@@ -149,7 +95,7 @@ fn measure(args: &Args, backend: &Arc<Cpu>) -> Result<Outcome> {
     let mut stream = Stream::native(727);
     let mut params = Parameters::new(backend.clone());
     let model = Dlrm::new(&config, &mut params, &mut stream)?;
-    let batches = random_batches(args, &config, lookups, &mut stream);
+    let batches = random_batches(args.distinct, args.batch_size as usize, &config, lookups, &mut stream);
     let mut trainer = Trainer::new(model, params, UpdateRule::Sgd, LrPolicy::constant(0.1), LossKind::BCE);
 
     let mut times = Ok(Vec::new());

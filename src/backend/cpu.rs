@@ -69,6 +69,11 @@ impl Cpu {
         self.isa
     }
 
+    /// Calls `f(thread's index)` on every thread, and returns the answers in that order.
+    pub(crate) fn broadcast<R: Send>(&self, f: impl Fn(usize) -> R + Sync) -> Vec<R> {
+        self.pool.broadcast(|thread| f(thread.index()))
+    }
+
     /// The length of the pieces that `0..n` is cut into for `work` in all: one piece if that is
     /// little, else at least one a thread, in multiples of `grain` and no longer than `most`.
     fn piece(&self, n: usize, work: usize, grain: usize, most: usize) -> usize {
