@@ -37,6 +37,10 @@ impl Rows {
     pub fn row_bytes(self) -> f64 {
         self.bytes as f64 / self.count.max(1) as f64
     }
+
+    fn share(self, parts: u64) -> Self {
+        Rows { count: self.count / parts, bytes: self.bytes / parts }
+    }
 }
 
 impl AddAssign for Rows {
@@ -74,6 +78,16 @@ impl Cost {
     pub fn of_step(config: &DlrmConfig, batch: usize, lookups: usize) -> Self {
         let forward = Cost::of_forward(config, batch, lookups);
         Cost { flops: 3 * forward.flops, rows_updated: forward.rows_read, ..forward }
+    }
+
+    /// One of `parts` equal parts, rounded down.
+    pub(crate) fn share(self, parts: u64) -> Self {
+        Cost {
+            flops: self.flops / parts,
+            streamed: self.streamed / parts,
+            rows_read: self.rows_read.share(parts),
+            rows_updated: self.rows_updated.share(parts),
+        }
     }
 }
 
