@@ -8,12 +8,16 @@ use clap::Parser;
 use dlrm::backend::{Backend, Cpu, LossKind};
 use dlrm::nn::Dlrm;
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
+use dlrm::profile::{Entry, Profiled};
+use dlrm::roofline::Cost;
 use dlrm::train::Trainer;
 use dlrm::{Batch, Parameters, Result, Stream};
 use serde::Serialize;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use support::breakdown::Breakdown;
+use support::machine;
 use support::models::{Config, random_batches};
 use support::{cpu, fail, parse_args};
 
@@ -44,6 +48,10 @@ struct Args {
     /// Also the times of forward, backward and update.
     #[arg(long)]
     phases: bool,
+    /// Also the time of each operation beside the least that the machine allows, which is measured
+    /// first; takes a quarter of the free memory for it, at most 4 GiB.
+    #[arg(long)]
+    roofline: bool,
     /// One JSON object instead of a table.
     #[arg(long)]
     json: bool,
@@ -73,6 +81,8 @@ struct Outcome {
     ms: Spread,
     #[serde(skip_serializing_if = "Option::is_none")]
     phases_ms: Option<Phases>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roofline: Option<Breakdown>,
 }
 
 /// Times of one step: forward, backward, update.
@@ -90,33 +100,58 @@ fn step(trainer: &mut Trainer<Dlrm>, batch: &Batch, forward_only: bool) -> Resul
     Ok([forward, backward - forward, start.elapsed() - backward])
 }
 
-fn measure(args: &Args, backend: &Arc<Cpu>) -> Result<Outcome> {
+/// The times of every step after the warm-up, and what is in its profile, if there is one.
+type Steps = (Vec<[Duration; 3]>, Vec<Vec<Entry>>);
+
+fn run_steps(args: &Args, backend: &Arc<Cpu>, profiled: Option<&Arc<Profiled>>) -> Result<Steps> {
     let (config, lookups) = args.config.model();
     let mut stream = Stream::native(727);
-    let mut params = Parameters::new(backend.clone());
+    let mut params = Parameters::new(match profiled {
+        Some(profiled) => profiled.clone(),
+        None => backend.clone(),
+    });
     let model = Dlrm::new(&config, &mut params, &mut stream)?;
     let batches = random_batches(args.distinct, args.batch_size as usize, &config, lookups, &mut stream);
     let mut trainer = Trainer::new(model, params, UpdateRule::Sgd, LrPolicy::constant(0.1), LossKind::BCE);
 
-    let mut times = Ok(Vec::new());
+    let entries = || profiled.map_or(Vec::new(), |p| p.take());
+    entries(); // those of the initial values
+    let mut steps = Ok(Vec::new());
     backend.scope(&mut || {
         let all = (0..args.warmup + args.iters).map(|i| {
             let batch = &batches[i as usize % batches.len()];
-            step(&mut trainer, batch, args.forward_only)
+            Ok((step(&mut trainer, batch, args.forward_only)?, entries()))
         });
-        times = all.collect::<Result<Vec<_>>>();
+        steps = all.collect::<Result<Vec<_>>>();
     });
-    let times = &times?[args.warmup as usize..];
-    let totals = times.iter().map(|t| t.iter().sum());
+    Ok(steps?.into_iter().skip(args.warmup as usize).unzip())
+}
+
+/// The least work of a step.
+fn least_work(args: &Args) -> Cost {
+    let ((config, lookups), batch) = (args.config.model(), args.batch_size as usize);
+    match args.forward_only {
+        true => Cost::of_forward(&config, batch, lookups),
+        false => Cost::of_step(&config, batch, lookups),
+    }
+}
+
+fn measure(args: &Args, backend: &Arc<Cpu>) -> Result<Outcome> {
+    let machine = if args.roofline { machine::measure(&[&**backend]).pop() } else { None };
+    let profiled = machine.as_ref().map(|_| Arc::new(Profiled::new(backend.clone())));
+    let (times, entries) = run_steps(args, backend, profiled.as_ref())?;
+    let ms = spread(times.iter().map(|t| t.iter().sum()));
     let phase = |p: usize| spread(times.iter().map(|t| t[p])).median;
+    let roofline = machine.map(|machine| Breakdown::new(machine, &entries, least_work(args), ms.median));
     Ok(Outcome {
         system: format!("dlrm-{}-{}", env!("CARGO_PKG_VERSION"), backend.isa().name()),
         config: args.config,
         batch: args.batch_size,
         threads: backend.threads(),
         mode: if args.forward_only { "forward" } else { "train" },
-        ms: spread(totals),
+        ms,
         phases_ms: args.phases.then(|| Phases { forward: phase(0), backward: phase(1), update: phase(2) }),
+        roofline,
     })
 }
 
@@ -151,5 +186,9 @@ fn main() -> ExitCode {
         println!("median of forward {forward:.3}, backward {backward:.3}, update {update:.3} ms");
     }
     println!("{:.0} rows a second", f64::from(args.batch_size) / median * 1e3);
+    if let Some(roofline) = outcome.roofline {
+        println!();
+        roofline.print();
+    }
     ExitCode::SUCCESS
 }

@@ -80,9 +80,10 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
 
 #[test]
 fn a_mistake_in_a_measurement_s_flag_is_one_line_too() {
-    let cases: [(&str, &[&str], &str); 6] = [
+    let cases: [(&str, &[&str], &str); 7] = [
         ("train_step", &["--config", "huge"], "[possible values: kaggle, mlperf, bigbasin, tiny]"),
         ("train_step", &["--iters", "0"], "invalid value '0' for '--iters <ITERS>'"),
+        ("train_step", &["--roofline=yes"], "unexpected value 'yes' for '--roofline' found"),
         ("roofline", &["--threads", "1025"], "invalid value '1025' for '--threads <THREADS>'"),
         ("roofline", &["--threads", "two"], "invalid value 'two' for '--threads <THREADS>'"),
         ("roofline", &["--batch-size", "128"], "unexpected argument '--batch-size' found"),

@@ -3,6 +3,7 @@
 // Each example uses its own part of this.
 #![allow(dead_code)]
 
+pub mod breakdown;
 pub mod columns;
 pub mod machine;
 pub mod models;
