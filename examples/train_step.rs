@@ -4,16 +4,21 @@
 
 mod support;
 
-use clap::{Parser, ValueEnum};
-use dlrm::backend::{Backend, Cpu, Interaction, LossKind, Pooling};
-use dlrm::nn::{Dlrm, DlrmConfig, KAGGLE_NUM_EMBEDDINGS};
+use clap::Parser;
+use dlrm::backend::{Backend, Cpu, LossKind};
+use dlrm::nn::Dlrm;
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
+use dlrm::profile::{Entry, Profiled};
+use dlrm::roofline::Cost;
 use dlrm::train::Trainer;
-use dlrm::{Batch, JaggedTensor, Parameters, Result, Stream};
+use dlrm::{Batch, Parameters, Result, Stream};
 use serde::Serialize;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use support::breakdown::Breakdown;
+use support::machine;
+use support::models::{Config, random_batches};
 use support::{cpu, fail, parse_args};
 
 /// Times one training step of a standard model on random batches in memory.
@@ -43,45 +48,13 @@ struct Args {
     /// Also the times of forward, backward and update.
     #[arg(long)]
     phases: bool,
+    /// Also the time of each operation beside the least that the machine allows, which is measured
+    /// first; takes a quarter of the free memory for it, at most 4 GiB.
+    #[arg(long)]
+    roofline: bool,
     /// One JSON object instead of a table.
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Clone, Copy, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Config {
-    /// The reference's bench/dlrm_s_criteo_kaggle.sh: 26 tables of 33.8 million rows × 16.
-    Kaggle,
-    /// MLPerf training's DLRM, tables capped at a million rows × 128.
-    Mlperf,
-    /// The reference's bench/dlrm_s_benchmark.sh, the paper's section 5.2: 8 × 1 M × 64, 100 lookups.
-    Bigbasin,
-    /// Small enough for a quick look.
-    Tiny,
-}
-
-impl Config {
-    /// The model and its lookups a table.
-    fn model(self) -> (DlrmConfig, usize) {
-        let capped = |cap: usize| KAGGLE_NUM_EMBEDDINGS.map(|rows| rows.min(cap)).to_vec();
-        let config = |bottom: &[usize], top: &[usize], num_embeddings: Vec<usize>| DlrmConfig {
-            dense_features: bottom[0],
-            num_embeddings,
-            embedding_dim: bottom[bottom.len() - 1],
-            bottom_mlp: bottom[1..].to_vec(),
-            top_mlp: top.to_vec(),
-            interaction: Interaction::Dot,
-            pooling: Pooling::Sum,
-            weighted_pooling: None,
-        };
-        match self {
-            Config::Kaggle => (DlrmConfig::criteo_kaggle(KAGGLE_NUM_EMBEDDINGS.to_vec()), 1),
-            Config::Mlperf => (config(&[13, 512, 256, 128], &[1024, 1024, 512, 256, 1], capped(1_000_000)), 1),
-            Config::Bigbasin => (config(&[512, 512, 64], &[1024, 1024, 1024, 1], vec![1_000_000; 8]), 100),
-            Config::Tiny => (config(&[13, 64, 16], &[64, 1], vec![1000; 26]), 1),
-        }
-    }
 }
 
 #[derive(Serialize)]
@@ -108,25 +81,8 @@ struct Outcome {
     ms: Spread,
     #[serde(skip_serializing_if = "Option::is_none")]
     phases_ms: Option<Phases>,
-}
-
-/// Uniform dense features and ids, a click in four.
-fn random_batches(args: &Args, config: &DlrmConfig, lookups: usize, stream: &mut Stream) -> Vec<Batch> {
-    let b = args.batch_size as usize;
-    let list = |rows: usize, stream: &mut Stream| {
-        let ids = (0..b * lookups).map(|_| (stream.uniform() * rows as f64) as u32).collect();
-        let offsets = (0..=b).map(|i| (i * lookups) as u32).collect();
-        JaggedTensor::new(ids, offsets, None)
-    };
-    let batch = |_| {
-        Ok(Batch {
-            dense: (0..b * config.dense_features).map(|_| stream.uniform() as f32).collect(),
-            dense_features: config.dense_features,
-            sparse: config.num_embeddings.iter().map(|&rows| list(rows, stream)).collect::<Result<_>>()?,
-            labels: (0..b).map(|_| f32::from(stream.uniform() < 0.25)).collect(),
-        })
-    };
-    (0..args.distinct).map(batch).collect::<Result<_>>().expect("the lists are well formed")
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roofline: Option<Breakdown>,
 }
 
 /// Times of one step: forward, backward, update.
@@ -144,33 +100,58 @@ fn step(trainer: &mut Trainer<Dlrm>, batch: &Batch, forward_only: bool) -> Resul
     Ok([forward, backward - forward, start.elapsed() - backward])
 }
 
-fn measure(args: &Args, backend: &Arc<Cpu>) -> Result<Outcome> {
+/// The times of every step after the warm-up, and what is in its profile, if there is one.
+type Steps = (Vec<[Duration; 3]>, Vec<Vec<Entry>>);
+
+fn run_steps(args: &Args, backend: &Arc<Cpu>, profiled: Option<&Arc<Profiled>>) -> Result<Steps> {
     let (config, lookups) = args.config.model();
     let mut stream = Stream::native(727);
-    let mut params = Parameters::new(backend.clone());
+    let mut params = Parameters::new(match profiled {
+        Some(profiled) => profiled.clone(),
+        None => backend.clone(),
+    });
     let model = Dlrm::new(&config, &mut params, &mut stream)?;
-    let batches = random_batches(args, &config, lookups, &mut stream);
+    let batches = random_batches(args.distinct, args.batch_size as usize, &config, lookups, &mut stream);
     let mut trainer = Trainer::new(model, params, UpdateRule::Sgd, LrPolicy::constant(0.1), LossKind::BCE);
 
-    let mut times = Ok(Vec::new());
+    let entries = || profiled.map_or(Vec::new(), |p| p.take());
+    entries(); // those of the initial values
+    let mut steps = Ok(Vec::new());
     backend.scope(&mut || {
         let all = (0..args.warmup + args.iters).map(|i| {
             let batch = &batches[i as usize % batches.len()];
-            step(&mut trainer, batch, args.forward_only)
+            Ok((step(&mut trainer, batch, args.forward_only)?, entries()))
         });
-        times = all.collect::<Result<Vec<_>>>();
+        steps = all.collect::<Result<Vec<_>>>();
     });
-    let times = &times?[args.warmup as usize..];
-    let totals = times.iter().map(|t| t.iter().sum());
+    Ok(steps?.into_iter().skip(args.warmup as usize).unzip())
+}
+
+/// The least work of a step.
+fn least_work(args: &Args) -> Cost {
+    let ((config, lookups), batch) = (args.config.model(), args.batch_size as usize);
+    match args.forward_only {
+        true => Cost::of_forward(&config, batch, lookups),
+        false => Cost::of_step(&config, batch, lookups),
+    }
+}
+
+fn measure(args: &Args, backend: &Arc<Cpu>) -> Result<Outcome> {
+    let machine = if args.roofline { machine::measure(&[&**backend]).pop() } else { None };
+    let profiled = machine.as_ref().map(|_| Arc::new(Profiled::new(backend.clone())));
+    let (times, entries) = run_steps(args, backend, profiled.as_ref())?;
+    let ms = spread(times.iter().map(|t| t.iter().sum()));
     let phase = |p: usize| spread(times.iter().map(|t| t[p])).median;
+    let roofline = machine.map(|machine| Breakdown::new(machine, &entries, least_work(args), ms.median));
     Ok(Outcome {
         system: format!("dlrm-{}-{}", env!("CARGO_PKG_VERSION"), backend.isa().name()),
         config: args.config,
         batch: args.batch_size,
         threads: backend.threads(),
         mode: if args.forward_only { "forward" } else { "train" },
-        ms: spread(totals),
+        ms,
         phases_ms: args.phases.then(|| Phases { forward: phase(0), backward: phase(1), update: phase(2) }),
+        roofline,
     })
 }
 
@@ -205,5 +186,9 @@ fn main() -> ExitCode {
         println!("median of forward {forward:.3}, backward {backward:.3}, update {update:.3} ms");
     }
     println!("{:.0} rows a second", f64::from(args.batch_size) / median * 1e3);
+    if let Some(roofline) = outcome.roofline {
+        println!();
+        roofline.print();
+    }
     ExitCode::SUCCESS
 }

@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | 6 | [`train`], [`baseline`] | the training loop, evaluation and reports; a logistic regression beside it |
 //! | 5 | [`data`], [`metrics`] | rows to batches; predictions to figures |
+//! | 5 | [`roofline`], [`profile`] | the limit that the machine sets for a step; where the time of a step goes |
 //! | 4 | [`nn`], [`optim`] | layers and the model; optimizers and learning-rate policy |
 //! | 3 | [`ops`] | one differentiable operation a file |
 //! | 2 | [`tape`], [`gradients`], [`mod@gradcheck`] | reverse-mode differentiation |
@@ -66,7 +67,9 @@ pub mod nn;
 pub mod ops;
 pub mod optim;
 pub mod parameters;
+pub mod profile;
 pub mod random;
+pub mod roofline;
 pub mod tape;
 pub mod tensor;
 pub mod train;

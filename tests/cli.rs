@@ -79,8 +79,27 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
 }
 
 #[test]
+fn a_mistake_in_a_measurement_s_flag_is_one_line_too() {
+    let cases: [(&str, &[&str], &str); 7] = [
+        ("train_step", &["--config", "huge"], "[possible values: kaggle, mlperf, bigbasin, tiny]"),
+        ("train_step", &["--iters", "0"], "invalid value '0' for '--iters <ITERS>'"),
+        ("train_step", &["--roofline=yes"], "unexpected value 'yes' for '--roofline' found"),
+        ("roofline", &["--threads", "1025"], "invalid value '1025' for '--threads <THREADS>'"),
+        ("roofline", &["--threads", "two"], "invalid value 'two' for '--threads <THREADS>'"),
+        ("roofline", &["--batch-size", "128"], "unexpected argument '--batch-size' found"),
+        ("roofline", &["kaggle"], "unexpected argument 'kaggle' found"),
+    ];
+    for (name, args, expected) in cases {
+        let out = run(name, args);
+        let stderr = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(1), "{name} {args:?}: {stderr}");
+        assert!(stderr.lines().count() == 1 && stderr.contains(expected), "{name} {args:?}: {stderr}");
+    }
+}
+
+#[test]
 fn an_unknown_instruction_set_is_one_line_too() {
-    for name in ["criteo_kaggle", "train_step"] {
+    for name in ["criteo_kaggle", "train_step", "roofline"] {
         let out = example(name).env("DLRM_ISA", "sse9").output().unwrap();
         let stderr = String::from_utf8(out.stderr).unwrap();
         assert_eq!(out.status.code(), Some(1), "{name}: {stderr}");

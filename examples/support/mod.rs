@@ -1,7 +1,12 @@
-//! What the examples share: flags, errors and progress.
+//! What the examples share: flags, errors, progress, standard models and columns of figures.
 
 // Each example uses its own part of this.
 #![allow(dead_code)]
+
+pub mod breakdown;
+pub mod columns;
+pub mod machine;
+pub mod models;
 
 use clap::Parser;
 use clap::error::ErrorKind;

@@ -110,6 +110,12 @@ impl Isa {
         }
     }
 
+    /// Whether this is AVX-512, and the processor has AVX512-BF16 as well.
+    #[cfg(x86_simd)]
+    pub(crate) fn has_bf16(self) -> bool {
+        self.0 == Level::Avx512 && is_x86_feature_detected!("avx512bf16")
+    }
+
     /// Runs `kernel` on this instruction set.
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {

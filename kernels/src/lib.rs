@@ -8,6 +8,7 @@
 //! | [`interaction`] | pairwise dots and concatenation, both ways |
 //! | [`elementwise`] | sigmoid, losses on logits, ReLU's backward, sums |
 //! | [`optim`] | SGD, Adagrad, row-wise Adagrad and Adam, dense and on rows |
+//! | [`probe`] | no operation of a model: what the machine can do at most |
 //!
 //! The contract of all of them: matrices are row-major slices of `f32`, sizes are checked once at
 //! the edge (a wrong one panics with the operation and both shapes), nothing is allocated but what
@@ -25,6 +26,7 @@ pub mod gemm;
 pub mod interaction;
 pub mod isa;
 pub mod optim;
+pub mod probe;
 #[doc(hidden)]
 pub mod reference;
 mod scratch;

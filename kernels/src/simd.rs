@@ -52,6 +52,14 @@ pub(crate) trait Simd: Copy {
     /// # Safety
     /// `n` floats must be writable at `to`.
     unsafe fn store_partial(self, to: *mut f32, v: Self::V, n: usize);
+    /// Writes a vector past the caches, where the instruction set can.
+    ///
+    /// # Safety
+    /// `LANES` floats must be writable at `to`, which must be a multiple of their size in bytes;
+    /// nobody may touch them before [`fence`](Self::fence) was called.
+    unsafe fn stream(self, to: *mut f32, v: Self::V);
+    /// Puts everything [streamed](Self::stream) before whatever follows.
+    fn fence(self);
     /// Transposes a block of `rows × cols` floats (each at most `LANES`, row `i` at
     /// `from + i · from_stride`) into `cols` whole vectors (vector `j` at `to + j · to_stride`);
     /// lanes from `rows` on are 0.

@@ -6,6 +6,7 @@ use dlrm_kernels::embedding_bag::*;
 use dlrm_kernels::gemm::*;
 use dlrm_kernels::interaction::*;
 use dlrm_kernels::optim::*;
+use dlrm_kernels::probe::{RowList, read_rows, update_rows};
 use dlrm_kernels::{Isa, Scratch};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -31,7 +32,7 @@ fn wrong_shapes_are_named() {
         let mut of_rows = RowSegments::default();
         of_rows.set_one_each([9, 11].into_iter());
         let grad = RowGradient { base_row: 10, ..RowGradient::new(&of_rows, &[0.0; 4], 2, 2) };
-        let cases: [(&str, Call); 22] = [
+        let cases: [(&str, Call); 24] = [
             (
                 "linear: x has 5 values, expected 2 x 3",
                 Box::new(|| {
@@ -148,6 +149,14 @@ fn wrong_shapes_are_named() {
             (
                 "set_one_each: rows are not ascending and unique",
                 Box::new(|| RowSegments::default().set_one_each([11, 11].into_iter())),
+            ),
+            (
+                "read_rows: row 5, but the table has 5 rows of 16",
+                Box::new(|| assert!(read_rows(isa, &[0.0; 80], 16, RowList::new(&[0, 5, 1])).is_finite())),
+            ),
+            (
+                "update_rows: rows of 20 values, expected 16, 32, 64 or 128",
+                Box::new(|| update_rows(isa, &mut [0.0; 80], 20, RowList::new(&[0]), 0.1)),
             ),
         ];
         for (expected, call) in cases {

@@ -80,6 +80,11 @@ impl Cpu {
         self.isa
     }
 
+    /// Calls `f(thread's index)` on every thread, and returns the answers in that order.
+    pub(crate) fn broadcast<R: Send>(&self, f: impl Fn(usize) -> R + Sync) -> Vec<R> {
+        self.pool.broadcast(|thread| f(thread.index()))
+    }
+
     /// The length of the pieces that `0..n` is cut into for `work` in all: one piece if that is
     /// little, else as many for each thread as it takes to make them no longer than `most`, in multiples
     /// of `grain`.

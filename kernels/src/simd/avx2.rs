@@ -71,6 +71,19 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn stream(self, to: *mut f32, v: __m256) {
+        // SAFETY: the token is the proof of AVX2; the caller vouches for eight writable floats,
+        // their alignment, and a fence before anyone touches them.
+        unsafe { _mm256_stream_ps(to, v) }
+    }
+
+    #[inline(always)]
+    fn fence(self) {
+        // SAFETY: every x86-64 has it.
+        unsafe { _mm_sfence() }
+    }
+
+    #[inline(always)]
     unsafe fn transpose(
         self,
         from: *const f32,

@@ -67,6 +67,19 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn stream(self, to: *mut f32, v: __m512) {
+        // SAFETY: the token is the proof of AVX-512; the caller vouches for sixteen writable floats,
+        // their alignment, and a fence before anyone touches them.
+        unsafe { _mm512_stream_ps(to, v) }
+    }
+
+    #[inline(always)]
+    fn fence(self) {
+        // SAFETY: every x86-64 has it.
+        unsafe { _mm_sfence() }
+    }
+
+    #[inline(always)]
     unsafe fn transpose(
         self,
         from: *const f32,

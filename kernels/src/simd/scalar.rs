@@ -76,6 +76,15 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    unsafe fn stream(self, to: *mut f32, v: F32x8) {
+        // SAFETY: the caller vouches for eight writable floats.
+        unsafe { self.store(to, v) }
+    }
+
+    #[inline(always)]
+    fn fence(self) {}
+
+    #[inline(always)]
     unsafe fn transpose(
         self,
         from: *const f32,

@@ -7,3 +7,4 @@ mod embedding_bag;
 mod gemm;
 mod interaction;
 mod optim;
+mod probe;

@@ -1,0 +1,152 @@
+//! Where the time of a step goes: a backend that has another do the work, and takes the time.
+//!
+//! ```
+//! use dlrm::backend::{Activation, Backend, Cpu};
+//! use dlrm::profile::Profiled;
+//! use dlrm::{Parameters, Tape, Tensor, ops};
+//! use std::sync::Arc;
+//!
+//! let backend = Arc::new(Profiled::new(Arc::new(Cpu::new(1))));
+//! let mut params = Parameters::new(backend.clone());
+//! let weight = params.add_dense("w", Tensor::zeros(&[3, 4]));
+//! backend.take(); // what it took to set up
+//! let mut tape = Tape::new(backend.clone());
+//! let x = tape.input(&[2, 4], &[1.0; 8]);
+//! ops::linear(&mut tape, &params, x, weight, None, Activation::None);
+//! let [linear] = &backend.take()[..] else { panic!("one operation") };
+//! assert_eq!((linear.operator, linear.layer, linear.cost.flops), ("linear", Some([2, 3, 4]), 2 * 2 * 3 * 4));
+//! ```
+
+mod backend;
+mod cost;
+
+use crate::backend::Backend;
+use crate::roofline::{Cost, Roofline};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// A [`Backend`] that passes every call on to another, and writes down how long it took and what
+/// work it was.
+///
+/// Nothing else changes, no bit of the results either; the clock adds a tenth of a microsecond a
+/// call.
+#[derive(Debug)]
+pub struct Profiled {
+    inner: Arc<dyn Backend>,
+    entries: Mutex<Vec<Entry>>,
+}
+
+/// All calls of one operation, for one layer if it belongs to one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The operation, as the method of [`Backend`] is called.
+    pub operator: &'static str,
+    /// M × N × K of a layer's products; layers of the same shape share an entry.
+    pub layer: Option<[usize; 3]>,
+    /// How often it was called.
+    pub calls: u64,
+    /// How long the calls took in all.
+    pub time: Duration,
+    /// Their work in all, as the shapes tell it.
+    pub cost: Cost,
+}
+
+impl Entry {
+    /// The least time for all calls, in milliseconds: see [`Roofline::bound_ms`], which is of one.
+    pub fn bound_ms(&self, machine: &Roofline) -> f64 {
+        let calls = self.calls.max(1);
+        machine.bound_ms(&self.cost.share(calls)) * calls as f64
+    }
+}
+
+impl Profiled {
+    /// A profile of `inner`, with no entry yet.
+    pub fn new(inner: Arc<dyn Backend>) -> Self {
+        Profiled { inner, entries: Mutex::default() }
+    }
+
+    /// The entries since the last time, in the order of their first calls. Taken after each step,
+    /// they are that step's.
+    pub fn take(&self) -> Vec<Entry> {
+        std::mem::take(&mut self.entries())
+    }
+
+    fn add(&self, operator: &'static str, layer: Option<[usize; 3]>, time: Duration, cost: Cost) {
+        add(&mut self.entries(), Entry { operator, layer, calls: 1, time, cost });
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
+        // Whoever panicked with the lock in hand left whole entries behind.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Adds `entry` to the one of its kind.
+fn add(entries: &mut Vec<Entry>, entry: Entry) {
+    match entries.iter_mut().find(|e| (e.operator, e.layer) == (entry.operator, entry.layer)) {
+        None => entries.push(entry),
+        Some(same) => {
+            same.calls += entry.calls;
+            same.time += entry.time;
+            same.cost += entry.cost;
+        }
+    }
+}
+
+/// What one step does, from the entries of several: of each operation the median time, a step in
+/// which it did not occur counting as none, and the mean calls and work, rounded down.
+pub fn typical_step(steps: &[Vec<Entry>]) -> Vec<Entry> {
+    let mut all = Vec::new();
+    steps.iter().flatten().for_each(|entry| add(&mut all, entry.clone()));
+    for entry in &mut all {
+        let same = |e: &&Entry| (e.operator, e.layer) == (entry.operator, entry.layer);
+        let time = |step: &Vec<Entry>| step.iter().find(same).map_or(Duration::ZERO, |e| e.time);
+        let mut times: Vec<Duration> = steps.iter().map(time).collect();
+        times.sort();
+        entry.time = times[times.len() / 2];
+        entry.calls /= steps.len() as u64;
+        entry.cost = entry.cost.share(steps.len() as u64);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::roofline::Rows;
+    use crate::roofline::tests::machine;
+
+    #[test]
+    fn what_one_call_streams_may_stay_in_the_cache() {
+        let machine = machine();
+        let streams = |calls, bytes| {
+            let cost = Cost { streamed: bytes, ..Cost::default() };
+            Entry { operator: "pack", layer: None, calls, time: Duration::ZERO, cost }.bound_ms(&machine)
+        };
+        let cache = machine.cache_bytes;
+        assert_eq!(streams(2, 2 * cache), 0.0);
+        assert!((streams(2, 4 * cache) - 4.0 * cache as f64 / 40e6).abs() < 1e-9);
+        assert_eq!(streams(0, 0), 0.0);
+    }
+
+    #[test]
+    fn a_typical_step_has_median_times_and_mean_work() {
+        let entry = |operator, calls, ms, flops| Entry {
+            operator,
+            layer: None,
+            calls,
+            time: Duration::from_millis(ms),
+            cost: Cost { flops, streamed: 7, rows_read: Rows::new(3, 4), rows_updated: Rows::default() },
+        };
+        let steps = [
+            vec![entry("loss", 2, 5, 10), entry("pack", 1, 9, 3)],
+            vec![entry("pack", 1, 1, 3), entry("loss", 2, 90, 14)],
+            vec![entry("loss", 2, 6, 12)],
+        ];
+        let [loss, pack] = &typical_step(&steps)[..] else { panic!("two operations") };
+        assert_eq!(*loss, entry("loss", 2, 6, 12));
+        let thirds = Cost { flops: 2, streamed: 4, rows_read: Rows { count: 2, bytes: 32 }, ..Cost::default() };
+        assert_eq!(*pack, Entry { calls: 0, time: Duration::from_millis(1), cost: thirds, ..entry("pack", 0, 0, 0) });
+        assert_eq!(typical_step(&[]), []);
+    }
+}

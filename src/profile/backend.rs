@@ -1,0 +1,180 @@
+//! Every operation: passed on, timed, written down.
+
+use super::{Profiled, cost};
+use crate::backend::{
+    Activation, Backend, Beta, DenseGrads, DenseParameter, Interaction, LinearGrads, LossKind, PackedWeight, Pooling,
+    State, Table, TableGrads, UpdateRule,
+};
+use crate::jagged::JaggedTensor;
+use crate::roofline::Cost;
+use crate::tensor::Tensor;
+use std::time::{Duration, Instant};
+
+fn timed(call: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    call();
+    start.elapsed()
+}
+
+impl Backend for Profiled {
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+
+    fn available_memory(&self) -> Option<u64> {
+        self.inner.available_memory()
+    }
+
+    fn scope(&self, work: &mut (dyn FnMut() + Send)) {
+        self.inner.scope(work);
+    }
+
+    fn fill_uniform(&self, table: &mut Table, key: u64, low: f64, high: f64) {
+        let time = timed(|| self.inner.fill_uniform(table, key, low, high));
+        self.add("fill_uniform", None, time, cost::streamed(table.values().len()));
+    }
+
+    /// Two copies are made, each from the weight itself.
+    fn pack(&self, weight: &Tensor, packed: &mut PackedWeight) {
+        let time = timed(|| self.inner.pack(weight, packed));
+        self.add("pack", None, time, cost::streamed(3 * weight.len()));
+    }
+
+    fn linear(
+        &self,
+        x: &Tensor,
+        weight: &DenseParameter,
+        bias: Option<&DenseParameter>,
+        act: Activation,
+        y: &mut Tensor,
+    ) {
+        let layer = [x.rows(), weight.value().rows(), weight.value().cols()];
+        let time = timed(|| self.inner.linear(x, weight, bias, act, y));
+        self.add("linear", Some(layer), time, cost::product(layer));
+    }
+
+    fn linear_backward(
+        &self,
+        x: &Tensor,
+        y: &Tensor,
+        dy: &mut Tensor,
+        weight: &DenseParameter,
+        act: Activation,
+        grads: LinearGrads<'_>,
+    ) {
+        let layer = [x.rows(), weight.value().rows(), weight.value().cols()];
+        let cost = cost::linear_backward(layer, act, &grads);
+        let time = timed(|| self.inner.linear_backward(x, y, dy, weight, act, grads));
+        self.add("linear_backward", Some(layer), time, cost);
+    }
+
+    fn sigmoid(&self, x: &Tensor, y: &mut Tensor) {
+        let time = timed(|| self.inner.sigmoid(x, y));
+        self.add("sigmoid", None, time, cost::streamed(2 * x.len()));
+    }
+
+    fn sigmoid_backward(&self, y: &Tensor, dy: &Tensor, dx: &mut Tensor, beta: Beta) {
+        let time = timed(|| self.inner.sigmoid_backward(y, dy, dx, beta));
+        self.add("sigmoid_backward", None, time, cost::streamed(3 * y.len()));
+    }
+
+    fn embedding_bags(&self, tables: &[Table], pooling: Pooling, bags: &[JaggedTensor], out: &mut Tensor) {
+        let time = timed(|| self.inner.embedding_bags(tables, pooling, bags, out));
+        self.add("embedding_bags", None, time, cost::embedding_bags(tables, bags, out));
+    }
+
+    fn embedding_bags_backward(
+        &self,
+        tables: &[Table],
+        pooling: Pooling,
+        bags: &[JaggedTensor],
+        grad_out: &mut Tensor,
+        grads: &mut TableGrads,
+        first: usize,
+    ) {
+        let time = timed(|| self.inner.embedding_bags_backward(tables, pooling, bags, grad_out, grads, first));
+        self.add("embedding_bags_backward", None, time, cost::embedding_bags_backward(bags));
+    }
+
+    fn gather_weights(&self, row_weights: &[Table], bags: &mut [JaggedTensor]) {
+        let time = timed(|| self.inner.gather_weights(row_weights, bags));
+        self.add("gather_weights", None, time, cost::gather_weights(bags));
+    }
+
+    fn gather_weights_backward(
+        &self,
+        tables: &[Table],
+        pooling: Pooling,
+        bags: &[JaggedTensor],
+        grad_out: &Tensor,
+        grads: &mut TableGrads,
+        first: usize,
+    ) {
+        let time = timed(|| self.inner.gather_weights_backward(tables, pooling, bags, grad_out, grads, first));
+        self.add("gather_weights_backward", None, time, cost::gather_weights_backward(tables, bags, grad_out));
+    }
+
+    fn interaction(&self, kind: Interaction, dense: Option<&Tensor>, pooled: &Tensor, out: &mut Tensor) {
+        let time = timed(|| self.inner.interaction(kind, dense, pooled, out));
+        self.add("interaction", None, time, cost::interaction(kind, dense, pooled, out));
+    }
+
+    fn interaction_backward(
+        &self,
+        kind: Interaction,
+        dense: Option<&Tensor>,
+        pooled: &Tensor,
+        grad_out: &Tensor,
+        grads: [Option<(&mut Tensor, Beta)>; 2],
+    ) {
+        let time = timed(|| self.inner.interaction_backward(kind, dense, pooled, grad_out, grads));
+        self.add("interaction_backward", None, time, cost::interaction_backward(kind, dense, pooled, grad_out));
+    }
+
+    fn loss(&self, kind: LossKind, logits: &Tensor, labels: &Tensor, out: &mut Tensor) {
+        let time = timed(|| self.inner.loss(kind, logits, labels, out));
+        self.add("loss", None, time, cost::streamed(2 * logits.len()));
+    }
+
+    fn loss_backward(
+        &self,
+        kind: LossKind,
+        logits: &Tensor,
+        labels: &Tensor,
+        grad_out: &Tensor,
+        dx: &mut Tensor,
+        beta: Beta,
+    ) {
+        let time = timed(|| self.inner.loss_backward(kind, logits, labels, grad_out, dx, beta));
+        self.add("loss_backward", None, time, cost::streamed(3 * logits.len()));
+    }
+
+    fn update_dense<'a>(
+        &self,
+        rule: UpdateRule,
+        lr: f32,
+        t: u64,
+        parameters: &mut [DenseParameter],
+        grads: &'a DenseGrads<'a>,
+        states: &mut [State],
+    ) {
+        let time = timed(|| self.inner.update_dense(rule, lr, t, parameters, grads, states));
+        let updated = parameters.iter().enumerate().filter(|&(i, _)| grads(i).is_some());
+        let mut all = Cost::default();
+        updated.for_each(|(_, parameter)| all += cost::update_dense(rule, parameter));
+        self.add("update_dense", None, time, all);
+    }
+
+    fn update_tables(
+        &self,
+        rule: UpdateRule,
+        lr: f32,
+        t: u64,
+        tables: &mut [Table],
+        grads: &TableGrads,
+        states: &mut [State],
+    ) {
+        let time = timed(|| self.inner.update_tables(rule, lr, t, tables, grads, states));
+        self.add("update_tables", None, time, cost::update_tables(rule, grads));
+    }
+}
