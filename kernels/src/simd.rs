@@ -60,21 +60,9 @@ pub(crate) trait Simd: Copy {
     unsafe fn stream(self, to: *mut f32, v: Self::V);
     /// Puts everything [streamed](Self::stream) before whatever follows.
     fn fence(self);
-    /// Transposes a block of `rows × cols` floats (each at most `LANES`, row `i` at
-    /// `from + i · from_stride`) into `cols` whole vectors (vector `j` at `to + j · to_stride`);
-    /// lanes from `rows` on are 0.
-    ///
-    /// # Safety
-    /// The block must be readable, the `cols` vectors writable, and the two must not overlap.
-    unsafe fn transpose(
-        self,
-        from: *const f32,
-        from_stride: usize,
-        rows: usize,
-        cols: usize,
-        to: *mut f32,
-        to_stride: usize,
-    );
+    /// Transposes a block of `rows × cols` floats (each at most `LANES`) in registers: `row(i)` gives
+    /// its rows, and `column(j, v)` gets its columns, the lanes from `rows` on 0.
+    fn transpose(self, rows: usize, cols: usize, row: impl Fn(usize) -> Self::V, column: impl FnMut(usize, Self::V));
 
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
@@ -135,9 +123,12 @@ mod tests {
         fn run<S: Simd>(self, simd: S) -> usize {
             let Transpose(from, rows, cols, to) = self;
             let (rows, cols) = (rows.min(S::LANES), cols.min(S::LANES));
-            assert!(from.len() >= 16 * 16 && to.len() >= 16 * 16);
-            // SAFETY: at most 16 × 16 floats on either side, as asserted.
-            unsafe { simd.transpose(from.as_ptr(), 16, rows, cols, to.as_mut_ptr(), S::LANES) };
+            // SAFETY: cols floats lie in the slice, as its length tells.
+            let row = |i: usize| unsafe { simd.load_partial(from[i * 16..][..cols].as_ptr(), cols) };
+            simd.transpose(rows, cols, row, |j, column| {
+                // SAFETY: LANES floats lie in the slice, as its length tells.
+                unsafe { simd.store(to[j * S::LANES..][..S::LANES].as_mut_ptr(), column) }
+            });
             S::LANES
         }
     }

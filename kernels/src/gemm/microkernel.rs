@@ -202,12 +202,13 @@ pub(crate) unsafe fn for_each_column_tile<S: Simd, const MR: usize>(
 }
 
 /// Rows of the next tile when `left` are left: the most that the registers hold (but 16 = 8 + 8,
-/// which is quicker than 14 + 2).
+/// which is quicker than 14 + 2, and 8 = 4 + 4 than 6 + 2).
 #[inline(always)]
 pub(crate) fn tile_rows<S: Simd>(left: usize) -> usize {
     let sizes: &[usize] = match S::TILE_ROWS {
         14 if left == 16 => &[8],
         14 => &[14, 8, 4, 2, 1],
+        6 if left == 8 => &[4],
         6 => &[6, 4, 2, 1],
         _ => &[4, 2, 1],
     };

@@ -84,13 +84,16 @@ impl Kernel for PackForward<'_> {
             let rows = S::LANES.min(self.n - first);
             for p in (0..self.k).step_by(S::LANES) {
                 let cols = S::LANES.min(self.k - p);
-                // SAFETY: rows first .. first + rows and columns p .. p + cols lie in W (N × K),
-                // and vectors v of rows p .. p + cols in out (K × NR), as the caller asserted.
-                unsafe {
-                    let from = self.w.as_ptr().add((first * self.k + p).min(self.w.len()));
-                    let to = self.out.as_mut_ptr().add(p * nr + v * S::LANES);
-                    simd.transpose(from, self.k, rows, cols, to, nr);
-                }
+                let from = self.w.as_ptr().wrapping_add(first * self.k + p);
+                let to = self.out.as_mut_ptr().wrapping_add(p * nr + v * S::LANES);
+                // SAFETY: rows first .. first + rows and columns p .. p + cols lie in W (N × K), as
+                // the caller asserted.
+                let row = |r: usize| unsafe {
+                    let from = from.add(r * self.k);
+                    if cols == S::LANES { simd.load(from) } else { simd.load_partial(from, cols) }
+                };
+                // SAFETY: vectors v of rows p .. p + cols lie in out (K × NR), as the caller asserted.
+                simd.transpose(rows, cols, row, |c, column| unsafe { simd.store(to.add(c * nr), column) });
             }
         }
     }

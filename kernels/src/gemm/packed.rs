@@ -161,11 +161,14 @@ impl<S: Simd> RowTiles<S> for PackA {
         debug_assert!(MR <= S::LANES && S::LANES <= SLACK);
         for p in (0..self.steps).step_by(S::LANES) {
             let cols = S::LANES.min(self.steps - p);
+            let (from, to) = (self.from.wrapping_add(i * self.k + p), self.to.wrapping_add(i * self.steps + p * MR));
             // SAFETY: the caller vouches for the rows and the room; p + cols ≤ steps.
-            unsafe {
-                let (from, to) = (self.from.add(i * self.k + p), self.to.add(i * self.steps + p * MR));
-                simd.transpose(from, self.k, MR, cols, to, MR);
-            }
+            let row = |r: usize| unsafe {
+                let from = from.add(r * self.k);
+                if cols == S::LANES { simd.load(from) } else { simd.load_partial(from, cols) }
+            };
+            // SAFETY: as above.
+            simd.transpose(MR, cols, row, |c, column| unsafe { simd.store(to.add(c * MR), column) });
         }
     }
 }

@@ -84,31 +84,18 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn transpose(
-        self,
-        from: *const f32,
-        from_stride: usize,
-        rows: usize,
-        cols: usize,
-        to: *mut f32,
-        to_stride: usize,
-    ) {
+    fn transpose(self, rows: usize, cols: usize, row: impl Fn(usize) -> __m256, mut column: impl FnMut(usize, __m256)) {
         let mut r = [self.zero(); 8];
-        for (i, row) in r.iter_mut().enumerate() {
+        for (i, r) in r.iter_mut().enumerate() {
             if i < rows {
-                // SAFETY: i < rows, and the caller vouches for cols readable floats in each row.
-                *row = unsafe {
-                    let from = from.add(i * from_stride);
-                    if cols == 8 { self.load(from) } else { self.load_partial(from, cols) }
-                };
+                *r = row(i);
             }
         }
         // SAFETY: the token is the proof of AVX2.
         let columns = unsafe { transpose_registers(r) };
-        for (j, column) in columns.into_iter().enumerate() {
+        for (j, c) in columns.into_iter().enumerate() {
             if j < cols {
-                // SAFETY: j < cols, and the caller vouches for that many writable vectors.
-                unsafe { self.store(to.add(j * to_stride), column) }
+                column(j, c);
             }
         }
     }

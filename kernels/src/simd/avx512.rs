@@ -80,30 +80,18 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn transpose(
-        self,
-        from: *const f32,
-        from_stride: usize,
-        rows: usize,
-        cols: usize,
-        to: *mut f32,
-        to_stride: usize,
-    ) {
-        let mask = first_lanes(cols);
+    fn transpose(self, rows: usize, cols: usize, row: impl Fn(usize) -> __m512, mut column: impl FnMut(usize, __m512)) {
         let mut r = [self.zero(); 16];
-        for (i, row) in r.iter_mut().enumerate() {
+        for (i, r) in r.iter_mut().enumerate() {
             if i < rows {
-                // SAFETY: the token is the proof of AVX-512; i < rows, and the caller vouches for
-                // cols readable floats in each row.
-                *row = unsafe { _mm512_maskz_loadu_ps(mask, from.add(i * from_stride)) };
+                *r = row(i);
             }
         }
         // SAFETY: the token is the proof of AVX-512.
         let columns = unsafe { transpose_registers(r) };
-        for (j, column) in columns.into_iter().enumerate() {
+        for (j, c) in columns.into_iter().enumerate() {
             if j < cols {
-                // SAFETY: j < cols, and the caller vouches for that many writable vectors.
-                unsafe { self.store(to.add(j * to_stride), column) }
+                column(j, c);
             }
         }
     }

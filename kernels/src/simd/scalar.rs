@@ -85,23 +85,13 @@ impl Simd for Scalar {
     fn fence(self) {}
 
     #[inline(always)]
-    unsafe fn transpose(
-        self,
-        from: *const f32,
-        from_stride: usize,
-        rows: usize,
-        cols: usize,
-        to: *mut f32,
-        to_stride: usize,
-    ) {
+    fn transpose(self, rows: usize, cols: usize, row: impl Fn(usize) -> F32x8, mut column: impl FnMut(usize, F32x8)) {
+        let mut block = [[0.0; 8]; 8];
+        for (i, r) in block.iter_mut().enumerate().take(rows) {
+            *r = row(i).0;
+        }
         for j in 0..cols {
-            let mut v = [0.0; 8];
-            for (i, lane) in v.iter_mut().enumerate().take(rows) {
-                // SAFETY: i < rows and j < cols, and the caller vouches for the block.
-                *lane = unsafe { from.add(i * from_stride + j).read() };
-            }
-            // SAFETY: j < cols, and the caller vouches for that many vectors.
-            unsafe { self.store(to.add(j * to_stride), F32x8(v)) }
+            column(j, F32x8(block.map(|r| r[j])));
         }
     }
 
