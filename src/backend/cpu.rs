@@ -25,6 +25,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// stays on the calling thread: waking another one takes about 10 µs on a virtual machine.
 const MIN_PARALLEL_WORK: usize = 1 << 19;
 
+/// The work of a lookup, in the same measure: a row of a table comes from memory in the time of some
+/// hundred operations.
+const LOOKUP_WORK: usize = 512;
+
 /// Looks for work in vain, a fraction of a microsecond each, before a thread offers its processor
 /// to others.
 const IDLE_SPINS: u32 = 1000;

@@ -1,6 +1,6 @@
 //! Pooled lookups: batches cut by bags forward, tables and rows shared out backward.
 
-use super::{Cpu, MIN_PARALLEL_WORK, Pooling};
+use super::{Cpu, LOOKUP_WORK, MIN_PARALLEL_WORK, Pooling};
 use crate::backend::row_grads::{RowGrads, Source};
 use crate::backend::{Table, TableGrads};
 use crate::jagged::JaggedTensor;
@@ -15,9 +15,9 @@ fn view(list: &JaggedTensor) -> Bags<'_> {
     Bags { indices: list.values(), offsets: list.offsets(), weights: list.weights() }
 }
 
-/// Numbers read and added, in all lists.
-fn work(tables: &[Table], bags: &[JaggedTensor]) -> usize {
-    tables.iter().zip(bags).map(|(t, b)| t.embedding_dim() * b.values().len()).sum()
+/// What all the lookups weigh. One waits for memory some 10 ns, and is sorted in as long.
+fn work(bags: &[JaggedTensor]) -> usize {
+    LOOKUP_WORK * bags.iter().map(|list| list.values().len()).sum::<usize>()
 }
 
 pub(super) fn forward(cpu: &Cpu, tables: &[Table], pooling: Pooling, bags: &[JaggedTensor], out: &mut Tensor) {
@@ -29,7 +29,7 @@ pub(super) fn forward(cpu: &Cpu, tables: &[Table], pooling: Pooling, bags: &[Jag
         bags.len(),
         out.shape()
     );
-    let rows = cpu.piece(b, 8 * work(tables, bags), 16, MAX_BAGS);
+    let rows = cpu.piece(b, work(bags), 16, MAX_BAGS);
     cpu.for_each_piece(out.as_mut_slice(), rows * t * dim, |i, out| {
         let (from, m) = (i * rows, out.len() / (t * dim));
         for (t_i, (table, list)) in tables.iter().zip(bags).enumerate() {
@@ -58,18 +58,13 @@ pub(super) fn backward(
             (grads.dim, grads.source) = (dim, Source::Pooled { tensor, column: t * dim });
         });
     };
-    // A lookup is sorted in the time of some 32 operations.
-    if cpu.threads == 1 || 32 * lookups(bags) < MIN_PARALLEL_WORK {
+    if cpu.threads == 1 || work(bags) < MIN_PARALLEL_WORK {
         return rows[first..].iter_mut().zip(bags).enumerate().for_each(|(t, (grads, list))| one(t, list, grads));
     }
     cpu.pool.install(|| {
         let lists = rows[first..].par_iter_mut().zip(bags).enumerate().with_max_len(1);
         lists.for_each(|(t, (grads, list))| one(t, list, grads));
     });
-}
-
-fn lookups(bags: &[JaggedTensor]) -> usize {
-    bags.iter().map(|list| list.values().len()).sum()
 }
 
 /// Fills `grads`, or adds to it if the table was used before.

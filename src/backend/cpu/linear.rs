@@ -12,6 +12,9 @@ const ROW_GRAIN: usize = 4;
 /// At most this many rows a piece, so that large batches balance over uneven threads.
 const MAX_ROWS: usize = 264;
 
+/// Rows that are masked just before they are multiplied: four register tiles, 112 KiB of 512 columns.
+const MASKED_ROWS: usize = 56;
+
 /// Rows of `dW` a piece: halves of what layers have should be halves, and an uneven last tile costs little.
 const WEIGHT_GRAIN: usize = 4;
 
@@ -115,9 +118,15 @@ impl Product<'_> {
             };
         };
         let both = |i: usize, dy: &mut [f32], dx: &mut [f32]| {
-            masked(i, dy);
-            let m = dx.len() / k;
-            with_scratch(|s| gemm::linear_backward_input(cpu.isa, dy, packed, dx, m, n, k, beta, s));
+            let blocks = dy.chunks_mut(MASKED_ROWS * n).zip(dx.chunks_mut(MASKED_ROWS * k)).enumerate();
+            for (b, (dy, dx)) in blocks {
+                if let Some(y) = mask {
+                    let from = (i * rows + b * MASKED_ROWS) * n;
+                    elementwise::relu_backward(cpu.isa, &y[from..][..dy.len()], dy);
+                }
+                let m = dx.len() / k;
+                with_scratch(|s| gemm::linear_backward_input(cpu.isa, dy, packed, dx, m, n, k, beta, s));
+            }
         };
         cpu.for_each_pair((dy, rows * n), (dx.as_mut_slice(), rows * k), both);
     }

@@ -134,8 +134,8 @@ fn split(state: &mut [f32], mid: usize) -> (&mut [f32], &mut [f32]) {
 }
 
 pub(super) fn tables(cpu: &Cpu, step: Step, tables: &mut [Table], grads: &TableGrads, states: &mut [State]) {
-    let touched: usize = (0..grads.len()).filter_map(|t| grads.gradient(t)).map(|g| g.len() * g.dim).sum();
-    if cpu.threads == 1 || 4 * touched < super::MIN_PARALLEL_WORK {
+    let touched: usize = (0..grads.len()).filter_map(|t| grads.gradient(t)).map(|g| g.len()).sum();
+    if cpu.threads == 1 || super::LOOKUP_WORK * touched < super::MIN_PARALLEL_WORK {
         let all = tables.iter_mut().zip(states).enumerate();
         return all
             .filter_map(|(t, (table, state))| Rows::new(table, grads.gradient(t)?, state))
