@@ -1,75 +1,91 @@
-//! Optimizer updates of the rows of one batch (Kaggle: in the cache after the first time; Big Basin:
-//! larger than it) and of the Kaggle model's bottom MLP, one thread: every instruction set. Bytes are
-//! those of the weights that change.
+//! Optimizer updates, one thread: of the Kaggle model's top MLP, which stays in the caches, and of a batch
+//! of 2048 rows out of 512 MiB. Every instruction set and the plain loop.
+//!
+//! Bytes are those of weights and states, read and written; for the MLP also those of the gradient, which
+//! is only read. Of rows the gradients are few and stay in a cache.
 
 mod common;
 
-use common::{Buffer, Random, check};
-use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use dlrm_kernels::embedding_bag::{RowGradient, RowSegments};
+use common::lookups::{BATCH, Ids};
+use common::update::{Rule, TOLERANCE, scenario};
+use common::{check, values};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use dlrm::Stream;
+use dlrm::buffer::Buffer;
 use dlrm_kernels::optim::*;
-use dlrm_kernels::{Isa, Scratch, reference};
+use dlrm_kernels::{Isa, reference};
 
 const LR: f32 = 1e-6;
 const EPS: f32 = 1e-8;
+const ADAM: AdamStep = AdamStep { lr: LR, beta1: 0.9, beta2: 0.999, eps: EPS, step: 10 };
 
-fn adam_step(step: u64) -> AdamStep {
-    AdamStep { lr: LR, beta1: 0.9, beta2: 0.999, eps: EPS, step }
+/// Weights and biases of 367-512-256-1.
+const TOP_MLP: usize = 320_001;
+
+/// A rule for weights, gradients and two states, by a kernel or (no instruction set) in the plain loop.
+type Run = fn(Option<Isa>, &mut [f32], &[f32], &mut [f32], &mut [f32]);
+
+/// With the values that are read or written for each weight.
+const DENSE: [(&str, usize, Run); 3] = [
+    ("sgd", 3, |isa, w, g, _, _| match isa {
+        Some(isa) => sgd(isa, w, g, LR),
+        None => reference::sgd(w, g, LR),
+    }),
+    ("adagrad", 5, |isa, w, g, s, _| match isa {
+        Some(isa) => adagrad(isa, w, g, s, LR, EPS),
+        None => reference::adagrad(w, g, s, LR, EPS),
+    }),
+    ("adam", 7, |isa, w, g, m, v| match isa {
+        Some(isa) => adam(isa, w, g, m, v, ADAM),
+        None => reference::adam(w, g, m, v, ADAM),
+    }),
+];
+
+/// Weights, and two states.
+fn fresh() -> [Buffer; 3] {
+    let mut all = [0; 3].map(|_| values(TOP_MLP, &mut Stream::native(1)));
+    all[1..].iter_mut().for_each(|state| state.as_mut_slice().fill(1.0));
+    all
 }
 
-fn row_updates(c: &mut Criterion) {
-    for (name, rows, dim, count) in [("kaggle", 1_000_000, 16, 2048), ("bigbasin", 250_000, 64, 50_000)] {
-        let mut random = Random(1);
-        let mut table = random.values(rows * dim);
-        let mut touched: Vec<u32> = (0..count).map(|_| (random.next() % rows as u64) as u32).collect();
-        touched.sort_unstable();
-        touched.dedup();
-        let values = random.values(touched.len() * dim);
-        let mut segments = RowSegments::default();
-        segments.set_one_each(touched.iter().copied());
-        let grad = RowGradient::new(&segments, &values, dim, dim);
-        let scratch = &mut Scratch::new();
-        let (mut squares, mut row_squares) = (Buffer::new(rows * dim), Buffer::new(rows));
-        let (mut m, mut v) = (Buffer::new(rows * dim), Buffer::new(rows * dim));
-        let mut group = c.benchmark_group(format!("optim/rows/{name}"));
-        group.throughput(Throughput::Bytes((values.len() * 4) as u64));
-        for isa in Isa::available() {
-            measure(&mut group, "sgd", isa, || sgd_rows(isa, &mut table, grad, LR, scratch));
-            measure(&mut group, "adagrad", isa, || adagrad_rows(isa, &mut table, &mut squares, grad, LR, EPS, scratch));
-            measure(&mut group, "rowwise-adagrad", isa, || {
-                rowwise_adagrad_rows(isa, &mut table, &mut row_squares, grad, LR, EPS, scratch);
-            });
-            measure(&mut group, "adam", isa, || {
-                adam_rows(isa, &mut table, &mut m, &mut v, grad, adam_step(10), scratch);
+fn dense(c: &mut Criterion) {
+    let mut group = c.benchmark_group("optim/kaggle-top-mlp");
+    let g = values(TOP_MLP, &mut Stream::native(2));
+    for (rule, moved, run) in DENSE {
+        group.throughput(Throughput::Bytes((moved * TOP_MLP * size_of::<f32>()) as u64));
+        let step = |isa: Option<Isa>, all: &mut [Buffer; 3]| {
+            let [w, s, t] = all.each_mut().map(Buffer::as_mut_slice);
+            run(isa, w, g.as_slice(), s, t);
+        };
+        for isa in Isa::available().map(Some).chain([None]) {
+            let mut ready = None;
+            group.bench_function(BenchmarkId::new(isa.map_or("plain-loop", Isa::name), rule), |bencher| {
+                let all = ready.get_or_insert_with(|| {
+                    let (mut all, mut expected) = (fresh(), fresh());
+                    step(isa, &mut all);
+                    step(None, &mut expected);
+                    all.iter().zip(&expected).for_each(|(a, e)| check(rule, a.as_slice(), e.as_slice(), TOLERANCE));
+                    all
+                });
+                bencher.iter(|| step(isa, all));
             });
         }
-        group.finish();
-    }
-}
-
-fn dense_updates(c: &mut Criterion) {
-    let n = 155_984;
-    let mut random = Random(1);
-    let (mut w, g) = (random.values(n), random.values(n));
-    let (mut squares, mut m, mut v) = (Buffer::new(n), Buffer::new(n), Buffer::new(n));
-    let mut group = c.benchmark_group("optim/dense/kaggle-bottom");
-    group.throughput(Throughput::Bytes(n as u64 * 4));
-    for isa in Isa::available() {
-        let (mut found, mut expected) = (w.to_vec(), w.to_vec());
-        sgd(isa, &mut found, &g, LR);
-        reference::sgd(&mut expected, &g, LR);
-        check("sgd", &found, &expected, 0.0);
-        measure(&mut group, "sgd", isa, || sgd(isa, &mut w, &g, LR));
-        measure(&mut group, "adagrad", isa, || adagrad(isa, &mut w, &g, &mut squares, LR, EPS));
-        measure(&mut group, "adam", isa, || adam(isa, &mut w, &g, &mut m, &mut v, adam_step(10)));
     }
     group.finish();
 }
 
-fn measure(group: &mut BenchmarkGroup<WallTime>, name: &str, isa: Isa, mut run: impl FnMut()) {
-    group.bench_function(format!("{name}/{}", isa.name()), |bencher| bencher.iter(&mut run));
+fn rows(c: &mut Criterion) {
+    const DIM: usize = 64;
+    let mut group = c.benchmark_group("optim/rows");
+    let mut table = None;
+    for rule in [Rule::Sgd, Rule::Adagrad, Rule::RowwiseAdagrad, Rule::Adam] {
+        let row = DIM + rule.state(DIM).iter().sum::<usize>();
+        group.throughput(Throughput::Bytes((BATCH * row * size_of::<f32>()) as u64));
+        let name = format!("{}-D{DIM}", rule.name());
+        scenario(&mut group, &name, rule, &mut table, (DIM, 1, Ids::Uniform));
+    }
+    group.finish();
 }
 
-criterion_group! { name = benches; config = common::criterion(); targets = row_updates, dense_updates }
+criterion_group! { name = benches; config = common::criterion(); targets = dense, rows }
 criterion_main!(benches);

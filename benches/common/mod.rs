@@ -1,62 +1,31 @@
-//! What the benches share: reproducible values, and how long to measure.
+//! What the benches share: how long to measure, operands, and the comparison of answers.
+
+// Each bench uses its own part of this.
+#![allow(dead_code)]
+
+pub mod lookups;
+pub mod update;
 
 use criterion::Criterion;
+use dlrm::Stream;
+use dlrm::buffer::Buffer;
 use std::time::Duration;
 
-/// Enough to compare instruction sets, short enough to run them all in a few minutes.
+/// Enough to compare implementations, short enough to run the whole suite in a few minutes.
 pub fn criterion() -> Criterion {
     Criterion::default()
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_millis(700))
+        .warm_up_time(Duration::from_millis(100))
+        .measurement_time(Duration::from_millis(400))
         .sample_size(10)
+        .nresamples(10_000)
         .configure_from_args()
 }
 
-/// A small generator (splitmix64).
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Uniform in [-1, 1).
-    pub fn values(&mut self, n: usize) -> Buffer {
-        let mut buffer = Buffer::new(n);
-        buffer.fill_with(|| (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0);
-        buffer
-    }
-}
-
-/// Values that start at a cache line, as the library's buffers do.
-pub struct Buffer {
-    values: Vec<f32>,
-    start: usize,
-    len: usize,
-}
-
-impl Buffer {
-    pub fn new(len: usize) -> Buffer {
-        let values = vec![0.0f32; len + 16];
-        let start = values.as_ptr().align_offset(64).min(16);
-        Buffer { values, start, len }
-    }
-}
-
-impl std::ops::Deref for Buffer {
-    type Target = [f32];
-    fn deref(&self) -> &[f32] {
-        &self.values[self.start..self.start + self.len]
-    }
-}
-
-impl std::ops::DerefMut for Buffer {
-    fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.values[self.start..self.start + self.len]
-    }
+/// `n` values in [-1, 1), in memory as the library's own: page-aligned, on huge pages from 2 MiB on.
+pub fn values(n: usize, stream: &mut Stream) -> Buffer {
+    let mut buffer = Buffer::zeros(n);
+    stream.fill_uniform(buffer.as_mut_slice(), -1.0, 1.0);
+    buffer
 }
 
 /// Every value of `found` within `tolerance` of `expected`.
