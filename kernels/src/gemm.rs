@@ -83,9 +83,8 @@ pub fn linear(
     if let Some(bias) = bias {
         check::shape(OP, "bias", bias.len(), [1, n]);
     }
-    let epilogue =
-        Epilogue { accumulate: false, bias: bias.map(<[f32]>::as_ptr), relu: activation == Activation::Relu };
-    isa.run(Packed { a: x, panels: packed, c: y, m, n, k, epilogue, scratch });
+    let epilogue = Epilogue { bias: bias.map(<[f32]>::as_ptr), relu: activation == Activation::Relu };
+    isa.run(Packed { a: x, panels: packed, c: y, m, n, k, add: false, epilogue, scratch });
 }
 
 /// `dX = dY · W` (added to `dx` if `beta` is one) for `m` rows: `dy` M × N, `dx` M × K,
@@ -109,6 +108,6 @@ pub fn linear_backward_input(
     check::shape(OP, "dy", dy.len(), [m, n]);
     check::shape(OP, "dx", dx.len(), [m, k]);
     check::shape(OP, "packed_backward", packed_backward.len(), [1, packed_backward_len(isa, n, k)]);
-    let epilogue = Epilogue { accumulate: beta == Beta::One, ..Epilogue::default() };
-    isa.run(Packed { a: dy, panels: packed_backward, c: dx, m, n: k, k: n, epilogue, scratch });
+    let (add, epilogue) = (beta == Beta::One, Epilogue::default());
+    isa.run(Packed { a: dy, panels: packed_backward, c: dx, m, n: k, k: n, add, epilogue, scratch });
 }

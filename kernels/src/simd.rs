@@ -71,8 +71,8 @@ pub(crate) trait Simd: Copy {
     fn sqrt(self, a: Self::V) -> Self::V;
     /// `a · b + c`, rounded once where the instruction set has a fused multiply-add.
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// `v` where it is not below 0, else 0: `max(0, v)` that lets NaN through.
-    fn relu(self, v: Self::V) -> Self::V;
+    /// `v` where it is not below `floor`, else `floor`: a maximum that lets NaN through.
+    fn at_least(self, floor: Self::V, v: Self::V) -> Self::V;
     /// `v` where `condition > 0`, else 0.
     fn where_positive(self, condition: Self::V, v: Self::V) -> Self::V;
     /// The sum of all lanes: halves added until one lane is left.

@@ -14,7 +14,7 @@
 //! 93 %. Where a block meets few panels, the copy is not repaid, and A is read in place.
 
 use super::microkernel::{
-    Epilogue, Left, Right, RowTiles, Target, Tiles, accumulate, for_each_column_tile, for_each_row_tile, write,
+    Epilogue, Left, Right, RowTiles, Target, Tiles, accumulate_for, for_each_column_tile, for_each_row_tile, write,
 };
 use crate::isa::Kernel;
 use crate::scratch::Scratch;
@@ -37,7 +37,7 @@ const FEW_COLUMNS: usize = 64;
 /// What a whole vector may write beyond the last packed row.
 const SLACK: usize = 16;
 
-/// `C = epilogue(A · B)`: `a` M × K, `panels` those of B, `c` M × N.
+/// `C = epilogue(A · B)`, added to what is there if `add`: `a` M × K, `panels` those of B, `c` M × N.
 pub(super) struct Packed<'a> {
     pub a: &'a [f32],
     pub panels: &'a [f32],
@@ -45,6 +45,7 @@ pub(super) struct Packed<'a> {
     pub m: usize,
     pub n: usize,
     pub k: usize,
+    pub add: bool,
     pub epilogue: Epilogue,
     pub scratch: &'a mut Scratch,
 }
@@ -52,66 +53,71 @@ pub(super) struct Packed<'a> {
 impl Kernel for Packed<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let (m, n, k) = (self.m, self.n, self.k);
-        let (c, scratch) = (self.c.as_mut_ptr(), self.scratch);
-        let block = |steps: Range<usize>, first: usize| Block {
-            a: self.a[first * k + steps.start..].as_ptr(),
-            k,
-            steps: steps.len(),
-            panels: self.panels.as_ptr().wrapping_add(steps.start * S::LANES * S::TILE_VECTORS),
-            c: c.wrapping_add(first * n),
-            n,
-            epilogue: self.epilogue.for_steps(steps, k),
-            columns: 0..n,
-        };
-        if n == 0 || m == 0 {
+    fn run<S: Simd>(mut self, simd: S) {
+        if self.n == 0 || self.m == 0 {
             return;
         }
-        if k <= IN_PLACE || n <= FEW_COLUMNS {
-            // SAFETY: a has m rows of k, and c has m rows of n, as the public functions checked.
-            return unsafe { for_each_row_tile(simd, m, &InPlace(block(0..k, 0))) };
+        if self.k <= IN_PLACE || self.n <= FEW_COLUMNS {
+            return if self.add { self.in_place::<S, true>(simd) } else { self.in_place::<S, false>(simd) };
         }
-        // Loop 4: blocks of the sum.
-        for pc in (0..k).step_by(KC) {
-            let steps = pc..k.min(pc + KC);
-            let mc = (ROOM / steps.len() / S::TILE_ROWS).max(1) * S::TILE_ROWS;
-            let [room] = scratch.rooms([mc.min(m) * steps.len() + SLACK]);
-            // Loop 3: blocks of rows.
-            for ic in (0..m).step_by(mc) {
-                let (rows, block) = (mc.min(m - ic), block(steps.clone(), ic));
-                let pack = PackA { from: block.a, k, steps: steps.len(), to: room.as_mut_ptr() };
-                // SAFETY: A has these rows and steps; the room has rows × steps values and the slack.
-                unsafe { for_each_row_tile(simd, rows, &pack) }
-                // Loop 2: panels.
-                for j in (0..n).step_by(S::LANES * S::TILE_VECTORS) {
-                    let columns = j..n.min(j + S::LANES * S::TILE_VECTORS);
-                    let panel = Copied { a: room.as_ptr(), block: Block { columns, ..block } };
-                    // Loop 1: row tiles.
-                    // SAFETY: the rows are packed, and C has them and these columns.
-                    unsafe { for_each_row_tile(simd, rows, &panel) }
-                }
+        // Loop 4: blocks of the sum. What came before is added, and bias and activation wait for the last.
+        let whole = self.epilogue;
+        for pc in (0..self.k).step_by(KC) {
+            let steps = pc..self.k.min(pc + KC);
+            self.epilogue = if steps.end == self.k { whole } else { Epilogue::default() };
+            if self.add || pc > 0 { self.packed::<S, true>(simd, steps) } else { self.packed::<S, false>(simd, steps) }
+        }
+    }
+}
+
+impl Packed<'_> {
+    /// Rows from `first` on, and steps `steps` of the sum.
+    #[inline(always)]
+    fn block<S: Simd, const ADD: bool>(&mut self, steps: Range<usize>, first: usize) -> Block<ADD> {
+        Block {
+            a: self.a[first * self.k + steps.start..].as_ptr(),
+            k: self.k,
+            steps: steps.len(),
+            panels: self.panels.as_ptr().wrapping_add(steps.start * S::LANES * S::TILE_VECTORS),
+            c: self.c.as_mut_ptr().wrapping_add(first * self.n),
+            n: self.n,
+            epilogue: self.epilogue,
+            columns: 0..self.n,
+        }
+    }
+
+    #[inline(always)]
+    fn in_place<S: Simd, const ADD: bool>(mut self, simd: S) {
+        let block = self.block::<S, ADD>(0..self.k, 0);
+        // SAFETY: a has m rows of k, and c has m rows of n, as the public functions checked.
+        unsafe { for_each_row_tile(simd, self.m, &InPlace(block)) }
+    }
+
+    #[inline(always)]
+    fn packed<S: Simd, const ADD: bool>(&mut self, simd: S, steps: Range<usize>) {
+        let mc = (ROOM / steps.len() / S::TILE_ROWS).max(1) * S::TILE_ROWS;
+        let [room] = self.scratch.rooms([mc.min(self.m) * steps.len() + SLACK]);
+        let room = room.as_mut_ptr();
+        // Loop 3: blocks of rows.
+        for ic in (0..self.m).step_by(mc) {
+            let (rows, block) = (mc.min(self.m - ic), self.block::<S, ADD>(steps.clone(), ic));
+            let pack = PackA { from: block.a, k: self.k, steps: steps.len(), to: room };
+            // SAFETY: A has these rows and steps; the room has rows × steps values and the slack.
+            unsafe { for_each_row_tile(simd, rows, &pack) }
+            // Loop 2: panels.
+            for j in (0..self.n).step_by(S::LANES * S::TILE_VECTORS) {
+                let columns = j..self.n.min(j + S::LANES * S::TILE_VECTORS);
+                let panel = Copied { a: room, block: Block { columns, ..block } };
+                // Loop 1: row tiles.
+                // SAFETY: the rows are packed, and C has them and these columns.
+                unsafe { for_each_row_tile(simd, rows, &panel) }
             }
         }
     }
 }
 
-impl Epilogue {
-    /// What is left to do after `steps` of a sum of `k`: what came before is added, and the
-    /// activation waits for the last of them.
-    #[inline(always)]
-    fn for_steps(self, steps: Range<usize>, k: usize) -> Epilogue {
-        let last = steps.end == k;
-        Epilogue {
-            accumulate: self.accumulate || steps.start > 0,
-            bias: self.bias.filter(|_| last),
-            relu: self.relu && last,
-        }
-    }
-}
-
-/// A block of rows of A and C, some steps of the sum, and columns of C.
-struct Block {
+/// A block of rows of A and C, some steps of the sum, and columns of C, which are added to if `ADD`.
+struct Block<const ADD: bool> {
     a: *const f32,
     k: usize,
     steps: usize,
@@ -122,7 +128,7 @@ struct Block {
     columns: Range<usize>,
 }
 
-impl Block {
+impl<const ADD: bool> Block<ADD> {
     /// # Safety
     /// Rows `i .. i + MR` of C and the columns of the tile at `j` must exist, and `a` must hold the
     /// left operand of these rows.
@@ -139,9 +145,10 @@ impl Block {
         // the caller vouches for A and C.
         unsafe {
             let b = Right { at: self.panels.add(j * self.k), step: S::LANES * S::TILE_VECTORS };
-            let acc = accumulate::<S, MR, NV>(simd, [[simd.zero(); NV]; MR], self.steps, a, b);
             let to = Target { at: self.c.add(i * self.n + j), row: self.n, tail };
-            write(simd, acc, to, Epilogue { bias: self.epilogue.bias.map(|bias| bias.add(j)), ..self.epilogue });
+            let acc = accumulate_for::<S, MR, NV>(simd, self.steps, a, b, to);
+            let epilogue = Epilogue { bias: self.epilogue.bias.map(|bias| bias.add(j)), ..self.epilogue };
+            write::<S, MR, NV, ADD>(simd, acc, to, epilogue);
         }
     }
 }
@@ -174,12 +181,12 @@ impl<S: Simd> RowTiles<S> for PackA {
 }
 
 /// A block whose rows of A are packed.
-struct Copied {
+struct Copied<const ADD: bool> {
     a: *const f32,
-    block: Block,
+    block: Block<ADD>,
 }
 
-impl<S: Simd> RowTiles<S> for Copied {
+impl<S: Simd, const ADD: bool> RowTiles<S> for Copied<ADD> {
     #[inline(always)]
     unsafe fn rows<const MR: usize>(&self, simd: S, i: usize) {
         // SAFETY: the caller vouches for the rows; the columns exist.
@@ -187,7 +194,7 @@ impl<S: Simd> RowTiles<S> for Copied {
     }
 }
 
-impl<S: Simd> Tiles<S> for Copied {
+impl<S: Simd, const ADD: bool> Tiles<S> for Copied<ADD> {
     #[inline(always)]
     unsafe fn tile<const MR: usize, const NV: usize>(&self, simd: S, i: usize, j: usize, tail: usize) {
         let a = Left { at: self.a.wrapping_add(i * self.block.steps), row: 1, step: MR };
@@ -197,9 +204,9 @@ impl<S: Simd> Tiles<S> for Copied {
 }
 
 /// A block whose rows of A are read where they are.
-struct InPlace(Block);
+struct InPlace<const ADD: bool>(Block<ADD>);
 
-impl<S: Simd> RowTiles<S> for InPlace {
+impl<S: Simd, const ADD: bool> RowTiles<S> for InPlace<ADD> {
     #[inline(always)]
     unsafe fn rows<const MR: usize>(&self, simd: S, i: usize) {
         // SAFETY: the caller vouches for the rows; the columns exist.
@@ -207,7 +214,7 @@ impl<S: Simd> RowTiles<S> for InPlace {
     }
 }
 
-impl<S: Simd> Tiles<S> for InPlace {
+impl<S: Simd, const ADD: bool> Tiles<S> for InPlace<ADD> {
     #[inline(always)]
     unsafe fn tile<const MR: usize, const NV: usize>(&self, simd: S, i: usize, j: usize, tail: usize) {
         let a = Left { at: self.0.a.wrapping_add(i * self.0.k), row: self.0.k, step: 1 };

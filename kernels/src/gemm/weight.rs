@@ -136,21 +136,18 @@ impl WeightGradient<'_> {
                 // Loop 2: panels of X.
                 for j in (0..self.k).step_by(nr) {
                     let width = nr.min(self.k - j);
-                    let tiles = WeightTiles {
-                        left,
-                        right,
-                        dw: self.dw[ic * self.k + j..].as_mut_ptr(),
-                        samples,
-                        k: self.k,
-                        width,
-                        accumulate: pc > 0 || self.beta == Beta::One,
-                    };
+                    let panel =
+                        Panel { left, right, dw: self.dw[ic * self.k + j..].as_mut_ptr(), samples, k: self.k, width };
                     // Loop 1: row tiles.
                     // SAFETY: X has samples rows from pc on and width columns from j on, and
                     // right room for MC × NR; dW has rows rows from ic on.
                     unsafe {
                         pack_right(simd, self.x[pc * self.k + j..].as_ptr(), self.k, samples, width, right);
-                        for_each_row_tile(simd, rows, &tiles);
+                        if pc > 0 || self.beta == Beta::One {
+                            for_each_row_tile(simd, rows, &WeightTiles::<true>(panel));
+                        } else {
+                            for_each_row_tile(simd, rows, &WeightTiles::<false>(panel));
+                        }
                     }
                 }
             }
@@ -243,7 +240,7 @@ impl<S: Simd> Tiles<S> for NarrowTile {
                 acc = accumulate(simd, acc, 1, a, b);
             }
             let to = Target { at: self.sums, row: NV * S::LANES, tail };
-            write(simd, acc, to, Epilogue::default());
+            write::<S, MR, NV, false>(simd, acc, to, Epilogue::default());
         }
     }
 }
@@ -311,35 +308,39 @@ unsafe fn pack_right<S: Simd>(simd: S, x: *const f32, k: usize, samples: usize, 
 }
 
 /// One panel's columns of a group of rows of `dW`.
-struct WeightTiles {
+#[derive(Clone, Copy)]
+struct Panel {
     left: *const f32,
     right: *const f32,
     dw: *mut f32,
     samples: usize,
     k: usize,
     width: usize,
-    accumulate: bool,
 }
 
-impl<S: Simd> RowTiles<S> for WeightTiles {
+/// The row tiles of a panel, which are added to if `ADD`.
+struct WeightTiles<const ADD: bool>(Panel);
+
+impl<S: Simd, const ADD: bool> RowTiles<S> for WeightTiles<ADD> {
     #[inline(always)]
     unsafe fn rows<const MR: usize>(&self, simd: S, i: usize) {
         // SAFETY: the caller vouches for rows i .. i + MR; the panel has this width.
-        unsafe { for_each_column_tile::<S, MR>(simd, i, 0..self.width, self) }
+        unsafe { for_each_column_tile::<S, MR>(simd, i, 0..self.0.width, self) }
     }
 }
 
-impl<S: Simd> Tiles<S> for WeightTiles {
+impl<S: Simd, const ADD: bool> Tiles<S> for WeightTiles<ADD> {
     /// The panel is one tile wide: `j` is 0.
     #[inline(always)]
     unsafe fn tile<const MR: usize, const NV: usize>(&self, simd: S, i: usize, _: usize, tail: usize) {
+        let Panel { left, right, dw, samples, k, .. } = self.0;
         // SAFETY: the caller vouches for the rows; they are packed at i · samples.
         unsafe {
-            let a = Left { at: self.left.add(i * self.samples), row: 1, step: MR };
-            let b = Right { at: self.right, step: S::LANES * S::TILE_VECTORS };
-            let to = Target { at: self.dw.add(i * self.k), row: self.k, tail };
-            let epilogue = Epilogue { accumulate: self.accumulate, ..Epilogue::default() };
-            write(simd, accumulate_for::<S, MR, NV>(simd, self.samples, a, b, to), to, epilogue);
+            let a = Left { at: left.add(i * samples), row: 1, step: MR };
+            let b = Right { at: right, step: S::LANES * S::TILE_VECTORS };
+            let to = Target { at: dw.add(i * k), row: k, tail };
+            let acc = accumulate_for::<S, MR, NV>(simd, samples, a, b, to);
+            write::<S, MR, NV, ADD>(simd, acc, to, Epilogue::default());
         }
     }
 }

@@ -137,9 +137,9 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn relu(self, v: __m256) -> __m256 {
+    fn at_least(self, floor: __m256, v: __m256) -> __m256 {
         // SAFETY: the token is the proof of AVX2. (`maxps` returns its second operand for NaN.)
-        unsafe { _mm256_max_ps(_mm256_setzero_ps(), v) }
+        unsafe { _mm256_max_ps(floor, v) }
     }
 
     #[inline(always)]

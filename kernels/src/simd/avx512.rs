@@ -133,9 +133,9 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn relu(self, v: __m512) -> __m512 {
+    fn at_least(self, floor: __m512, v: __m512) -> __m512 {
         // SAFETY: the token is the proof of AVX-512. (`maxps` returns its second operand for NaN.)
-        unsafe { _mm512_max_ps(_mm512_setzero_ps(), v) }
+        unsafe { _mm512_max_ps(floor, v) }
     }
 
     #[inline(always)]

@@ -131,8 +131,8 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn relu(self, v: F32x8) -> F32x8 {
-        map(v, |_, x| if x < 0.0 { 0.0 } else { x })
+    fn at_least(self, floor: F32x8, v: F32x8) -> F32x8 {
+        map(v, |i, x| if x < floor.0[i] { floor.0[i] } else { x })
     }
 
     #[inline(always)]
