@@ -16,9 +16,12 @@ pub fn coalescing(c: &mut Criterion) {
         let scenario = format!("x{lookups}-{}", ids.name());
         let (mut lists, mut segments, mut order) = (None, RowSegments::default(), Vec::new());
         group.bench_function(BenchmarkId::new("coalesce", &scenario), |bencher| {
-            let lists = lists.get_or_insert_with(|| Lookups::new(ids, 16, lookups));
-            coalesce(lists.list(0), Pooling::Sum, &mut segments);
-            check_rows(&segments, lists.list(0));
+            let lists = lists.get_or_insert_with(|| {
+                let lists = Lookups::new(ids, 16, lookups);
+                coalesce(lists.list(0), Pooling::Sum, &mut segments);
+                check_rows(&segments, lists.list(0));
+                lists
+            });
             bencher.iter(|| coalesce(lists.next(), Pooling::Sum, &mut segments));
         });
         group.bench_function(BenchmarkId::new("sort_by_key", &scenario), |bencher| {

@@ -6,6 +6,7 @@ use dlrm_kernels::gemm::*;
 use dlrm_kernels::{Isa, Scratch};
 use rayon::prelude::*;
 use std::cell::RefCell;
+use std::ops::Range;
 
 /// Rows of a batch that a piece has at most, and of what it has a multiple, as the `Cpu` backend cuts them.
 const MAX_ROWS: usize = 264;
@@ -49,7 +50,7 @@ impl Ours {
         });
     }
 
-    fn piece(&self, case: &Case, rows: std::ops::Range<usize>, out: &mut [f32], scratch: &mut Scratch) {
+    fn piece(&self, case: &Case, rows: Range<usize>, out: &mut [f32], scratch: &mut Scratch) {
         let (isa, [m, n, k], len) = (self.isa, case.shape, rows.len());
         let (left, right, packed) = (case.left.as_slice(), case.right.as_slice(), self.packed.as_slice());
         match case.form {
