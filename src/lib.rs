@@ -14,6 +14,8 @@
 //! | 1 | [`tensor`], [`buffer`], [`jagged`], [`batch`], [`random`], [`error`] | plain data |
 //! | 0 | the crate `dlrm-kernels` | SIMD loops over slices |
 //!
+//! [`guide`] has pages about the whole: [where the time of a step goes](guide::where_the_time_goes).
+//!
 //! A training step, by hand:
 //!
 //! ```
@@ -61,6 +63,7 @@ pub mod data;
 pub mod error;
 pub mod gradcheck;
 pub mod gradients;
+pub mod guide;
 pub mod jagged;
 pub mod metrics;
 pub mod nn;
