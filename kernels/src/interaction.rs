@@ -12,20 +12,19 @@
 //!
 //! How the fast loops differ:
 //!
-//! 1. Both directions are the GEMM's register tile, one sample at a time: `T · Tᵀ` with `Tᵀ` built
-//!    by transposes in registers, straight from the inputs, and `G · T` with `G` the gradient as a
-//!    symmetric matrix (diagonal doubled). All of it lives in the L1 cache.
-//! 2. Rows are taken in blocks of a vector's width, and a tile stops at the last column that its rows
-//!    need, so that little more than the triangle is computed; rows go to the output by partial stores.
-//! 3. `Tᵀ` and `G` are padded to whole vectors, and rows are rounded up to `ROWS`: no masks
-//!    inside the sums, and F = 27 is 14 + 14 rows, not 14 + 8 + 4 + 1.
-//! 4. The broadcast operand is read from `Tᵀ` and (as it is symmetric) from `G` by columns, so that a
-//!    tile's rows are neighbours in memory and need one address.
+//! 1. Forward lays LANES samples side by side, one a lane, so that a vector is one pair of many samples
+//!    and nothing beyond the triangle is computed (`forward`).
+//! 2. Backward is the GEMM's register tile, one sample at a time: `G · T`, with `G` the gradient as a
+//!    symmetric matrix (diagonal doubled), built by transposes in registers. All of it lives in L1.
+//! 3. `G` is padded to whole vectors, and its rows are rounded up to `ROWS`: no masks inside the sums, and
+//!    F = 27 is 14 + 14 rows, not 14 + 8 + 4 + 1.
+//! 4. The broadcast operand is read from `G` by columns, as it is symmetric, so that a tile's rows are
+//!    neighbours in memory and need one address. `T` is read where it is.
 //!
-//! Bound: the multiply-adds, not memory, from D = 16 on. A sample of F = 27, D = 16 has 11 thousand
-//! operations forward and 22 back on 3.2 and 4.9 KB: 3.5 and 4.6 an operation a byte, but the bytes
-//! were just written by the layer before and still lie in L2 or L3. What the tile computes beyond the
-//! triangle, and the transposes, are what it falls short of the peak by.
+//! Bound, at F = 27 and D = 16: the multiply-adds. A sample has 11 thousand operations forward and 22 back on
+//! 3.2 and 4.9 KB, 3.5 and 4.6 a byte, but those bytes were just written by the layer before and still lie in
+//! a cache. At D = 128 and a batch of 2048 they do not, 32 MB forward and 61 back: memory and
+//! multiply-adds then bound alike. The transposes, and what a tile computes of zeros, come on top.
 //!
 //! Paper: section 2.1.3 and 2.2; reference: `interact_features`.
 
