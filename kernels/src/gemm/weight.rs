@@ -47,7 +47,8 @@ const NARROW_MC: usize = 1024;
 const TOGETHER: usize = 8;
 
 /// Rows between a prefetch and its use: a row takes a few cycles, the L3 cache some 150 (Zen 4:
-/// 48 is 3 % faster than 16, and 96 no better).
+/// 48 is 3 % faster than 16, and 96 no better). They are asked for into L2: where K is a power of two, as many
+/// rows do not fit the sets of L1 that they fall into.
 const ROWS_AHEAD: usize = 48;
 
 /// Rows `rows` of `dW = dYᵀ · X` (added to `dw_rows` if `beta` is one) and, if `db_rows` is there, as
@@ -270,7 +271,7 @@ impl<S: Simd> RowTiles<S> for PackLeft {
             let mut sum = db.map_or(simd.zero(), |db| simd.load_partial(db, MR));
             for p in self.now.clone() {
                 let row = self.dy.add(p * self.n + i);
-                simd.prefetch(row.wrapping_add(ROWS_AHEAD * self.n));
+                simd.prefetch_far(row.wrapping_add(ROWS_AHEAD * self.n));
                 let values = simd.load_partial(row, MR);
                 sum = simd.add(sum, values);
                 let to = self.to.add(i * self.samples + p * MR);
@@ -299,7 +300,7 @@ unsafe fn pack_right<S: Simd>(simd: S, x: *const f32, k: usize, samples: usize, 
             // SAFETY: the caller vouches for both sides; lanes beyond width are not read.
             unsafe {
                 let from = x.wrapping_add(p * k + v * S::LANES);
-                simd.prefetch(from.wrapping_add(ROWS_AHEAD * k));
+                simd.prefetch_far(from.wrapping_add(ROWS_AHEAD * k));
                 let vector = if lanes == S::LANES { simd.load(from) } else { simd.load_partial(from, lanes) };
                 simd.store(to.add((p * S::TILE_VECTORS + v) * S::LANES), vector);
             }
