@@ -72,15 +72,18 @@ impl LossKind {
 /// The gradient of the dense parameter of that number, if there is one.
 pub type DenseGrads<'a> = dyn Fn(usize) -> Option<&'a Tensor> + Sync + 'a;
 
-/// Where the gradients of a linear layer go, and whether each is overwritten or added to.
+/// Where a gradient goes, and whether to overwrite or to add.
+pub type Contribution<'a> = (&'a mut Tensor, Beta);
+
+/// Where the gradients of a linear layer go.
 #[derive(Debug)]
 pub struct LinearGrads<'a> {
     /// `dX` (`M × K`), unless nobody needs it.
-    pub x: Option<(&'a mut Tensor, Beta)>,
+    pub x: Option<Contribution<'a>>,
     /// `dW` (`N × K`).
-    pub weight: (&'a mut Tensor, Beta),
+    pub weight: Contribution<'a>,
     /// `db` (`N`), if there is a bias.
-    pub bias: Option<(&'a mut Tensor, Beta)>,
+    pub bias: Option<Contribution<'a>>,
 }
 
 /// The operations a model is made of, on whole tensors.
@@ -145,7 +148,8 @@ pub trait Backend: Debug + Send + Sync {
 
     /// The gradients of all `tables`, which are those of `grads` from `first` on: for each row looked
     /// up, the sum over its lookups of `w_i · grad_out[b, t]`. The sum may wait until
-    /// [`update_tables`](Self::update_tables): `grad_out` is taken, and something else is in its place afterwards.
+    /// [`update_tables`](Self::update_tables): `grad_out` is taken, and something else is in its place
+    /// afterwards.
     fn embedding_bags_backward(
         &self,
         tables: &[Table],
@@ -159,8 +163,9 @@ pub trait Backend: Debug + Send + Sync {
     /// Gives each lookup the weight of its row: `weights[i] = row_weights[ids[i]]` (`D = 1`).
     fn gather_weights(&self, row_weights: &[Table], bags: &mut [JaggedTensor]);
 
-    /// The gradients of the row weights, which are those of `grads` from `first` on, for bags whose weights were gathered from there: for each
-    /// row, the sum over its lookups of `W_t[i] · grad_out[b, t]`.
+    /// The gradients of the row weights, which are those of `grads` from `first` on, for bags whose
+    /// weights were gathered from there: for each row, the sum over its lookups of
+    /// `W_t[i] · grad_out[b, t]`.
     fn gather_weights_backward(
         &self,
         tables: &[Table],

@@ -1,7 +1,7 @@
 //! Gradients of parameters: dense for the MLPs, a few rows for the tables. Which is which is a
 //! matter of type, so that no path ever allocates `num_embeddings × D` for a gradient.
 
-pub use crate::backend::TableGrads;
+pub use crate::backend::{Contribution, TableGrads};
 
 use crate::backend::Beta;
 use crate::parameters::{DenseId, Parameters, TableId};
@@ -26,9 +26,6 @@ impl Slot {
         (&mut self.value, beta)
     }
 }
-
-/// Where a gradient goes, and whether to overwrite or to add.
-pub type Contribution<'a> = (&'a mut Tensor, Beta);
 
 /// The gradients of all of a [`Parameters`], in memory that stays from step to step.
 #[derive(Debug)]

@@ -88,9 +88,8 @@ impl<'a> RowGradient<'a> {
     #[track_caller]
     pub(crate) fn check(&self, op: &str, name: &str, len: usize, dim: usize) {
         let [from, to] = self.range;
-        assert!(from <= to && to <= self.segments.rows().len(), "{op}: rows {from}..{to} of the segments' {}", {
-            self.segments.rows().len()
-        });
+        let all = self.segments.rows().len();
+        assert!(from <= to && to <= all, "{op}: rows {from}..{to} of the segments' {all}");
         super::check_strided(op, "grad_out", self.grad_out.len(), self.segments.num_bags(), self.dim, self.grad_stride);
         let count = len / dim;
         check::shape(op, name, len, [count, dim]);

@@ -107,23 +107,21 @@ impl Product<'_> {
     ) {
         let Product { cpu, m, n, k } = *self;
         let rows = cpu.piece(m, 2 * m * n * k, ROW_GRAIN, MAX_ROWS);
-        let masked = |i: usize, dy: &mut [f32]| {
+        // Those rows of dY whose first value is the from-th of all.
+        let make_dz = |from: usize, dy: &mut [f32]| {
             if let Some(y) = mask {
-                elementwise::relu_backward(cpu.isa, &y[i * rows * n..][..dy.len()], dy);
+                elementwise::relu_backward(cpu.isa, &y[from..][..dy.len()], dy);
             }
         };
         let Some((dx, beta)) = dx else {
             return if mask.is_some() {
-                cpu.for_each_piece(dy, rows * n, masked)
+                cpu.for_each_piece(dy, rows * n, |i, dy| make_dz(i * rows * n, dy))
             };
         };
         let both = |i: usize, dy: &mut [f32], dx: &mut [f32]| {
             let blocks = dy.chunks_mut(MASKED_ROWS * n).zip(dx.chunks_mut(MASKED_ROWS * k)).enumerate();
             for (b, (dy, dx)) in blocks {
-                if let Some(y) = mask {
-                    let from = (i * rows + b * MASKED_ROWS) * n;
-                    elementwise::relu_backward(cpu.isa, &y[from..][..dy.len()], dy);
-                }
+                make_dz((i * rows + b * MASKED_ROWS) * n, dy);
                 let m = dx.len() / k;
                 with_scratch(|s| gemm::linear_backward_input(cpu.isa, dy, packed, dx, m, n, k, beta, s));
             }

@@ -35,22 +35,18 @@ pub(super) fn dense<'a>(
     states: &mut [State],
 ) {
     let size: usize = parameters.iter().map(|p| p.value.len()).sum();
+    let one = |(i, (parameter, state)): (usize, (&mut DenseParameter, &mut State)), piece: usize| {
+        if let Some(grad) = grads(i) {
+            one_dense(cpu.isa, step, parameter, grad, state, piece);
+        }
+    };
     if cpu.threads == 1 || 8 * size < super::MIN_PARALLEL_WORK {
-        let all = parameters.iter_mut().zip(states).enumerate();
-        return all.for_each(|(i, (parameter, state))| {
-            if let Some(grad) = grads(i) {
-                one_dense(cpu.isa, step, parameter, grad, state, usize::MAX);
-            }
-        });
+        return parameters.iter_mut().zip(states).enumerate().for_each(|item| one(item, usize::MAX));
     }
     // One region of threads for all: within it, whoever has nothing to do helps with a larger one.
     cpu.pool.install(|| {
         let all = parameters.par_iter_mut().zip(states).enumerate().with_max_len(1);
-        all.for_each(|(i, (parameter, state))| {
-            if let Some(grad) = grads(i) {
-                one_dense(cpu.isa, step, parameter, grad, state, DENSE_PIECE);
-            }
-        });
+        all.for_each(|item| one(item, DENSE_PIECE));
     });
 }
 
@@ -173,10 +169,10 @@ impl<'a> Rows<'a> {
     /// Halves the rows until there are few, and gives each half to whoever is free: rising rows
     /// cut the table in two as well.
     fn halves(self, isa: Isa, step: Step) {
-        let [low, high] = self.grad.halves();
-        if self.grad.len() <= ROWS_PIECE || low.is_empty() {
+        if self.grad.len() <= ROWS_PIECE || self.grad.rows().len() == 1 {
             return self.apply(isa, step);
         }
+        let [low, high] = self.grad.halves();
         let base = high.rows()[0] as usize;
         let cut = base - self.grad.base_row;
         let [d0, d1] = self.state_dims;
