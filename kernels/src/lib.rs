@@ -1,9 +1,9 @@
 //! The kernels of the `dlrm` crate: every operation of the model as a pure function over slices,
-//! on the instruction set that the caller names, and with it every unsafe block of the project.
+//! on the instruction set that the caller names, and with it every unsafe block of the library.
 //!
 //! | file | operations |
 //! |---|---|
-//! | [`gemm`] | a linear layer's three products, with bias and ReLU; column sums |
+//! | [`gemm`] | a linear layer's three products, with bias and ReLU, and the bias's gradient |
 //! | [`embedding_bag`] | pooled lookup; sorting lookups by row; the sparse gradient |
 //! | [`interaction`] | pairwise dots and concatenation, both ways |
 //! | [`elementwise`] | sigmoid, losses on logits, ReLU's backward, sums |

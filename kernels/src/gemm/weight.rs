@@ -20,7 +20,7 @@
 //!    products are `db`.
 //!
 //! The bias sums take the samples in order, one chain a column, so that they have the same bits on every
-//! instruction set.
+//! instruction set; in the third case a chain ends after [`NARROW_MC`] samples, and the chains are added.
 
 use super::Beta;
 use super::microkernel::{
