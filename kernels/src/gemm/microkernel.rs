@@ -34,7 +34,8 @@ pub(crate) struct Right {
     pub step: usize,
 }
 
-/// `Σ_p a(i, p) · b(p)` for `MR` rows and `NV` vectors, on top of `acc`.
+/// `Σ_p a(i, p) · b(p)` for `MR` rows and `NV` vectors, on top of `acc`; `step(p, b(p))` is called on the
+/// way: a copy or a prefetch there costs next to nothing, as the multiply-adds wait for no memory.
 ///
 /// # Safety
 /// All the elements of `a` and `b` for `i < MR` and `p < k` must be readable.
@@ -45,6 +46,7 @@ pub(crate) unsafe fn accumulate<S: Simd, const MR: usize, const NV: usize>(
     k: usize,
     a: Left,
     b: Right,
+    mut step: impl FnMut(usize, [S::V; NV]),
 ) -> [[S::V; NV]; MR] {
     for p in 0..k {
         // SAFETY: p < k, i < MR and v < NV; the caller vouches for these elements.
@@ -53,6 +55,7 @@ pub(crate) unsafe fn accumulate<S: Simd, const MR: usize, const NV: usize>(
             for (v, right) in right.iter_mut().enumerate() {
                 *right = simd.load(b.at.add(p * b.step + v * S::LANES));
             }
+            step(p, right);
             for (i, row) in acc.iter_mut().enumerate() {
                 let left = simd.splat(*a.at.add(i * a.row + p * a.step));
                 for (sum, right) in row.iter_mut().zip(right) {
@@ -84,20 +87,21 @@ pub(crate) unsafe fn accumulate_for<S: Simd, const MR: usize, const NV: usize>(
     mut a: Left,
     mut b: Right,
     to: Target,
+    mut step: impl FnMut(usize, [S::V; NV]),
 ) -> [[S::V; NV]; MR] {
     let mut acc = [[simd.zero(); NV]; MR];
-    let (mut left, mut row) = (k, to.at);
-    while left > 0 {
+    let (mut done, mut row) = (0, to.at);
+    while done < k {
         for column in (0..NV * S::LANES).step_by(16) {
             simd.prefetch(row.wrapping_add(column));
         }
         row = row.wrapping_add(to.row);
-        let steps = k.div_ceil(MR).min(left);
+        let steps = k.div_ceil(MR).min(k - done);
         // SAFETY: these steps are among the k that the caller vouches for.
-        acc = unsafe { accumulate(simd, acc, steps, a, b) };
+        acc = unsafe { accumulate(simd, acc, steps, a, b, |p, right| step(done + p, right)) };
         a.at = a.at.wrapping_add(steps * a.step);
         b.at = b.at.wrapping_add(steps * b.step);
-        left -= steps;
+        done += steps;
     }
     acc
 }

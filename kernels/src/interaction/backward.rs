@@ -127,8 +127,8 @@ impl<S: Simd> Tiles<S> for Gradient<'_> {
         unsafe {
             let a = |p: usize| Left { at: self.g.as_ptr().wrapping_add(p * self.width + i), row: 1, step: self.width };
             let b = |at: *const f32| Right { at: at.wrapping_add(d), step: stride };
-            let acc = accumulate::<S, MR, NV>(simd, [[simd.zero(); NV]; MR], 1, a(0), b(first));
-            let acc = accumulate::<S, MR, NV>(simd, acc, features - 1, a(1), b(rest.wrapping_add(stride)));
+            let acc = accumulate::<S, MR, NV>(simd, [[simd.zero(); NV]; MR], 1, a(0), b(first), |_, _| ());
+            let acc = accumulate::<S, MR, NV>(simd, acc, features - 1, a(1), b(rest.wrapping_add(stride)), |_, _| ());
             for (row, sums) in (i..features).zip(acc) {
                 for (v, sum) in sums.into_iter().enumerate() {
                     let column = d + v * S::LANES;
