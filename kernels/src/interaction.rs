@@ -14,17 +14,17 @@
 //!
 //! 1. Forward lays LANES samples side by side, one a lane, so that a vector is one pair of many samples
 //!    and nothing beyond the triangle is computed (`forward`).
-//! 2. Backward is the GEMM's register tile, one sample at a time: `G · T`, with `G` the gradient as a
-//!    symmetric matrix (diagonal doubled), built by transposes in registers. All of it lives in L1.
-//! 3. `G` is padded to whole vectors, and its rows are rounded up to `ROWS`: no masks inside the sums, and
-//!    F = 27 is 14 + 14 rows, not 14 + 8 + 4 + 1.
-//! 4. The broadcast operand is read from `G` by columns, as it is symmetric, so that a tile's rows are
-//!    neighbours in memory and need one address. `T` is read where it is.
+//! 2. Backward is one sample at a time, a register tile of `G · T` with `G` the gradient as a symmetric matrix,
+//!    which is never built: a tile reads its rows of the triangle left of the diagonal, and its columns below
+//!    (`backward`). All of it lives in L1.
+//! 3. Tiles are whole, and the last overlaps the one before (F = 27 is rows 0-13 and 13-26): no masks, and
+//!    no short tile that waits for its own sums. What is computed twice has the same bits.
+//! 4. `T` is read where it is, unless D is no multiple of a vector.
 //!
 //! Bound, at F = 27 and D = 16: the multiply-adds. A sample has 11 thousand operations forward and 22 back on
 //! 3.2 and 4.9 KB, 3.5 and 4.6 a byte, but those bytes were just written by the layer before and still lie in
 //! a cache. At D = 128 and a batch of 2048 they do not, 32 MB forward and 61 back: memory and
-//! multiply-adds then bound alike. The transposes, and what a tile computes of zeros, come on top.
+//! multiply-adds then bound alike. The transposes of forward come on top.
 //!
 //! Paper: section 2.1.3 and 2.2; reference: `interact_features`.
 
@@ -37,9 +37,6 @@ use crate::scratch::Scratch;
 use crate::simd::Simd;
 use backward::DotBackward;
 use forward::Dot;
-
-/// Rows of a sample's matrices are padded to a multiple of this.
-const ROWS: usize = 4;
 
 /// Values a sample that [`interaction_dot`] makes: `D` if there is a dense vector, and
 /// `F · (F - 1) / 2` pairs, or `F · (F + 1) / 2` with `itself`.
@@ -193,10 +190,6 @@ impl Shape {
     #[inline(always)]
     fn row_len(self, i: usize) -> usize {
         i + self.diagonal
-    }
-
-    fn padded_rows(self) -> usize {
-        self.features.next_multiple_of(ROWS)
     }
 }
 
