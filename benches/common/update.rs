@@ -88,7 +88,7 @@ impl Case {
         let lists = Lookups::new(ids, dim, lookups);
         let mut segments = vec![RowSegments::default(); lists.count()];
         for (i, segments) in segments.iter_mut().enumerate() {
-            coalesce(lists.list(i), Pooling::Sum, segments);
+            coalesce(lists.list(i), Pooling::Sum, segments, &mut Scratch::new());
         }
         let grad_out = values(BATCH * dim, &mut Stream::native(3));
         Case { rule, dim, state, grad_out, lists, segments, turn: 0, scratch: Scratch::new() }

@@ -3,6 +3,7 @@
 use crate::common::lookups::{BATCH, Ids, Lookups};
 use crate::common::update::{Rule, scenario};
 use criterion::{BenchmarkId, Criterion, Throughput};
+use dlrm_kernels::Scratch;
 use dlrm_kernels::embedding_bag::{Bags, Pooling, RowSegments, coalesce};
 
 const IDS: [Ids; 3] = [Ids::Uniform, Ids::Zipf, Ids::Same];
@@ -14,15 +15,16 @@ pub fn coalescing(c: &mut Criterion) {
     for (lookups, ids) in [1, 100].into_iter().flat_map(|lookups| IDS.map(|ids| (lookups, ids))) {
         group.throughput(Throughput::Elements((BATCH * lookups) as u64));
         let scenario = format!("x{lookups}-{}", ids.name());
-        let (mut lists, mut segments, mut order) = (None, RowSegments::default(), Vec::new());
+        let (mut lists, mut segments, mut scratch) = (None, RowSegments::default(), Scratch::new());
+        let mut order = Vec::new();
         group.bench_function(BenchmarkId::new("coalesce", &scenario), |bencher| {
             let lists = lists.get_or_insert_with(|| {
                 let lists = Lookups::new(ids, 16, lookups);
-                coalesce(lists.list(0), Pooling::Sum, &mut segments);
+                coalesce(lists.list(0), Pooling::Sum, &mut segments, &mut scratch);
                 check_rows(&segments, lists.list(0));
                 lists
             });
-            bencher.iter(|| coalesce(lists.next(), Pooling::Sum, &mut segments));
+            bencher.iter(|| coalesce(lists.next(), Pooling::Sum, &mut segments, &mut scratch));
         });
         group.bench_function(BenchmarkId::new("sort_by_key", &scenario), |bencher| {
             let lists = lists.get_or_insert_with(|| Lookups::new(ids, 16, lookups));

@@ -111,17 +111,22 @@ fn lookup(set: &str) -> Run {
 }
 
 fn sort() -> Run {
-    let ([indices, offsets], mut segments) = (lists(), RowSegments::default());
+    let ([indices, offsets], mut segments, mut scratch) = (lists(), RowSegments::default(), Scratch::new());
     warm(move || {
         let bags = Bags { indices: &indices, offsets: &offsets, weights: None };
-        coalesce(bags, Pooling::Sum, &mut segments);
+        coalesce(bags, Pooling::Sum, &mut segments, &mut scratch);
     })
 }
 
 fn update(set: &str) -> Run {
     let (isa, mut table, grad_out) = (isa(set), values(ROWS * DIM), values(BAGS * DIM));
     let ([indices, offsets], mut segments, mut scratch) = (lists(), RowSegments::default(), Scratch::new());
-    coalesce(Bags { indices: &indices, offsets: &offsets, weights: None }, Pooling::Sum, &mut segments);
+    coalesce(
+        Bags { indices: &indices, offsets: &offsets, weights: None },
+        Pooling::Sum,
+        &mut segments,
+        &mut Scratch::new(),
+    );
     warm(move || sgd_rows(isa, &mut table, RowGradient::new(&segments, &grad_out, DIM, DIM), 1e-3, &mut scratch))
 }
 

@@ -10,23 +10,29 @@ const MIN_LEN: usize = 160 * 1024;
 /// A growing piece of memory for packed operands and the like. One a thread is enough: what a
 /// kernel leaves in it means nothing to the next one.
 #[derive(Debug, Default)]
-pub struct Scratch(Vec<f32>);
+pub struct Scratch {
+    values: Vec<f32>,
+    /// Rows with their bags, before and after a pass of a sort.
+    pub(crate) pairs: [Vec<u64>; 2],
+    /// The bag of each lookup.
+    pub(crate) bag_of: Vec<u32>,
+}
 
 impl Scratch {
     /// No room yet; the first kernels that use it make it grow.
     pub const fn new() -> Scratch {
-        Scratch(Vec::new())
+        Scratch { values: Vec::new(), pairs: [Vec::new(), Vec::new()], bag_of: Vec::new() }
     }
 
     /// Pieces of the given lengths, each from the start of a cache line; what they hold is
     /// unspecified.
     pub(crate) fn rooms<const N: usize>(&mut self, lens: [usize; N]) -> [&mut [f32]; N] {
         let needed = lens.iter().map(|len| len.next_multiple_of(ALIGN)).sum::<usize>() + ALIGN;
-        if self.0.len() < needed {
-            self.0.resize(needed.max(MIN_LEN), 0.0);
+        if self.values.len() < needed {
+            self.values.resize(needed.max(MIN_LEN), 0.0);
         }
-        let start = self.0.as_ptr().align_offset(64).min(ALIGN);
-        let mut rest = &mut self.0[start..];
+        let start = self.values.as_ptr().align_offset(64).min(ALIGN);
+        let mut rest = &mut self.values[start..];
         lens.map(|len| {
             let (room, more) = std::mem::take(&mut rest).split_at_mut(len.next_multiple_of(ALIGN));
             rest = more;

@@ -15,6 +15,7 @@
 //! pairs on the way: as a list of their own they took a quarter of the time.
 
 use super::{Bags, Pooling};
+use crate::scratch::Scratch;
 
 /// The lookups of a batch, grouped by row. Kept from step to step, it keeps its memory.
 #[derive(Debug, Clone, Default)]
@@ -24,10 +25,6 @@ pub struct RowSegments {
     bags: Vec<u32>,
     coefficients: Vec<f32>,
     num_bags: usize,
-    /// `row << 32 | bag` (or lookup), and the room that a sorting pass writes to.
-    pairs: Vec<u64>,
-    sorted: Vec<u64>,
-    bag_of: Vec<u32>,
 }
 
 impl RowSegments {
@@ -76,8 +73,8 @@ impl RowSegments {
     }
 
     /// Cuts the sorted pairs into segments, and takes the bags from their lower halves.
-    fn split(&mut self) {
-        let n = self.pairs.len();
+    fn split(&mut self, pairs: &[u64]) {
+        let n = pairs.len();
         for list in [&mut self.rows, &mut self.starts, &mut self.bags] {
             list.resize(n + 1, 0);
         }
@@ -85,7 +82,7 @@ impl RowSegments {
         let mut last = None;
         // Written for every pair, and written over until the row changes: a branch would be taken or not by
         // chance.
-        for (at, (&pair, bag)) in self.pairs.iter().zip(&mut self.bags).enumerate() {
+        for (at, (&pair, bag)) in pairs.iter().zip(&mut self.bags).enumerate() {
             let row = (pair >> 32) as u32;
             segments += usize::from(last != Some(row));
             last = Some(row);
@@ -104,17 +101,15 @@ impl RowSegments {
 ///
 /// # Panics
 /// If the bags are malformed.
-pub fn coalesce(bags: Bags, pooling: Pooling, segments: &mut RowSegments) {
+pub fn coalesce(bags: Bags, pooling: Pooling, segments: &mut RowSegments, scratch: &mut Scratch) {
     bags.check("coalesce");
     segments.num_bags = bags.num_bags();
     segments.coefficients.clear();
     if bags.weights.is_none() && pooling == Pooling::Sum {
-        segments.sort(bags, |bag, _| bag);
-        return segments.split();
+        return segments.split(sort(bags, |bag, _| bag, &mut scratch.pairs));
     }
-    segments.sort(bags, |_, lookup| lookup);
-    segments.split();
-    let (first, bag_of) = (bags.lookups().start, &mut segments.bag_of);
+    segments.split(sort(bags, |_, lookup| lookup, &mut scratch.pairs));
+    let (first, bag_of) = (bags.lookups().start, &mut scratch.bag_of);
     bag_of.clear();
     for (b, bounds) in bags.offsets.windows(2).enumerate() {
         bag_of.extend(std::iter::repeat_n(b as u32, (bounds[1] - bounds[0]) as usize));
@@ -130,35 +125,36 @@ pub fn coalesce(bags: Bags, pooling: Pooling, segments: &mut RowSegments) {
 /// Counters of 2^11 × 4 bytes stay in the L1 cache beside the write fronts.
 const MAX_DIGIT: u32 = 11;
 
-impl RowSegments {
-    /// Makes a pair of each lookup's row and `low(bag, lookup)`, and sorts them by row, stably.
-    fn sort(&mut self, bags: Bags, low: impl Fn(u32, u32) -> u32) {
-        let (first, indices) = (bags.lookups().start, &bags.indices[bags.lookups()]);
-        let max = indices.iter().max().map_or(0, |&row| row);
-        let bits = u32::BITS - max.leading_zeros();
-        // A pass also goes over its 2^digit counters: small batches sort faster by small digits.
-        let widest = if indices.len() < 1 << 10 { 8 } else { MAX_DIGIT };
-        let passes = bits.div_ceil(widest).max(1);
-        let digit = bits.div_ceil(passes);
-        self.pairs.resize(indices.len(), 0);
-        self.sorted.resize(indices.len(), 0);
-        let counts = &mut [0; 1 << MAX_DIGIT];
-        let mut fronts = Fronts::new(counts, indices.iter().copied(), 0, digit);
-        for (b, bounds) in bags.offsets.windows(2).enumerate() {
-            let bounds = bounds[0] as usize - first..bounds[1] as usize - first;
-            for (&row, lookup) in indices[bounds.clone()].iter().zip(bounds) {
-                self.pairs[fronts.next(row)] = u64::from(row) << 32 | u64::from(low(b as u32, lookup as u32));
-            }
-        }
-        for pass in 1..passes {
-            let row = |pair: &u64| (pair >> 32) as u32;
-            let mut fronts = Fronts::new(counts, self.pairs.iter().map(row), pass * digit, digit);
-            for pair in &self.pairs {
-                self.sorted[fronts.next(row(pair))] = *pair;
-            }
-            std::mem::swap(&mut self.pairs, &mut self.sorted);
+/// Makes a pair of each lookup's row and `low(bag, lookup)`, and sorts them by row, stably.
+fn sort<'a>(bags: Bags, low: impl Fn(u32, u32) -> u32, room: &'a mut [Vec<u64>; 2]) -> &'a [u64] {
+    let (first, indices) = (bags.lookups().start, &bags.indices[bags.lookups()]);
+    let max = indices.iter().max().map_or(0, |&row| row);
+    let bits = u32::BITS - max.leading_zeros();
+    // A pass also goes over its 2^digit counters: small batches sort faster by small digits.
+    let widest = if indices.len() < 1 << 10 { 8 } else { MAX_DIGIT };
+    let passes = bits.div_ceil(widest).max(1);
+    let digit = bits.div_ceil(passes);
+    let [mut pairs, mut sorted] = room.each_mut().map(|room| {
+        room.resize(room.len().max(indices.len()), 0);
+        &mut room[..indices.len()]
+    });
+    let counts = &mut [0; 1 << MAX_DIGIT];
+    let mut fronts = Fronts::new(counts, indices.iter().copied(), 0, digit);
+    for (b, bounds) in bags.offsets.windows(2).enumerate() {
+        let bounds = bounds[0] as usize - first..bounds[1] as usize - first;
+        for (&row, lookup) in indices[bounds.clone()].iter().zip(bounds) {
+            pairs[fronts.next(row)] = u64::from(row) << 32 | u64::from(low(b as u32, lookup as u32));
         }
     }
+    for pass in 1..passes {
+        let row = |pair: &u64| (pair >> 32) as u32;
+        let mut fronts = Fronts::new(counts, pairs.iter().map(row), pass * digit, digit);
+        for pair in &*pairs {
+            sorted[fronts.next(row(pair))] = *pair;
+        }
+        std::mem::swap(&mut pairs, &mut sorted);
+    }
+    pairs
 }
 
 /// Where the next row goes, for each value of a digit: `digit` bits from `shift` on. (In the caller's own
@@ -243,7 +239,7 @@ mod tests {
                 expected.extend(bag.map(|i| (indices[i], b as u32, weights.map_or(1.0, |w| w[i]) / len)));
             }
             expected.sort_by_key(|&(row, ..)| row);
-            coalesce(bags, pooling, &mut segments);
+            coalesce(bags, pooling, &mut segments, &mut Scratch::new());
             let found = segments.rows().iter().enumerate().flat_map(|(r, &row)| {
                 let range = segments.starts()[r] as usize..segments.starts()[r + 1] as usize;
                 let coefficient = |at: usize| segments.coefficients().get(at).copied().unwrap_or(1.0);

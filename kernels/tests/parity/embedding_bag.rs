@@ -67,7 +67,7 @@ fn backward_has_the_bits_of_the_plain_loop() {
         let stride = dim + 3;
         let grad_out = Random(2).values(bags.num_bags() * stride);
         let (rows, expected) = reference::embedding_bag_backward(bags, pooling, &grad_out, stride, dim);
-        coalesce(bags, pooling, &mut segments);
+        coalesce(bags, pooling, &mut segments, &mut Scratch::new());
         assert_eq!(segments.rows(), rows, "{what}");
         let mut values = Guarded::new(rows.len() * dim);
         let mut scratch = Scratch::new();
@@ -119,7 +119,12 @@ fn halves_share_out_rows_and_lookups() {
     let indices: Vec<u32> = (0..10).chain(std::iter::repeat_n(3, 1000)).collect();
     let offsets: Vec<u32> = (0..=indices.len() as u32).collect();
     let mut segments = RowSegments::default();
-    coalesce(Bags { indices: &indices, offsets: &offsets, weights: None }, Pooling::Sum, &mut segments);
+    coalesce(
+        Bags { indices: &indices, offsets: &offsets, weights: None },
+        Pooling::Sum,
+        &mut segments,
+        &mut Scratch::new(),
+    );
     let grad_out = vec![0.0; indices.len()];
     let all = RowGradient::new(&segments, &grad_out, 1, 1);
     assert_eq!(all.len(), 10 + 1010);

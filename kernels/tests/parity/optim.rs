@@ -19,7 +19,7 @@ fn golden_values_of_the_reference_implementation() {
     ];
     let bags = Bags { indices: &[0, 2, 2, 3], offsets: &[0, 2, 4], weights: None };
     let mut segments = RowSegments::default();
-    coalesce(bags, Pooling::Sum, &mut segments);
+    coalesce(bags, Pooling::Sum, &mut segments, &mut Scratch::new());
     let mut scratch = Scratch::new();
     for isa in Isa::available() {
         let grad = RowGradient::new(&segments, &[1.0, -2.0, 0.5, 3.0], 2, 2);
@@ -94,7 +94,7 @@ fn row_updates_agree_with_the_plain_loops() {
     ];
     for (indices, weights) in cases {
         let bags = Bags { indices: &indices, offsets: &[0, 1, 2, 3, 3, 6, 7], weights };
-        coalesce(bags, Pooling::Sum, &mut segments);
+        coalesce(bags, Pooling::Sum, &mut segments, &mut Scratch::new());
         for (isa, dim) in Isa::available().flat_map(|isa| [1, 2, 7, 16, 33, 64, 415].map(|dim| (isa, dim))) {
             row_updates_of(bags, &segments, isa, dim, scratch);
         }

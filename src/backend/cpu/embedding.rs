@@ -1,6 +1,6 @@
 //! Pooled lookups: batches cut by bags forward, tables and rows shared out backward.
 
-use super::{Cpu, LOOKUP_WORK, MIN_PARALLEL_WORK, Pooling};
+use super::{Cpu, LOOKUP_WORK, MIN_PARALLEL_WORK, Pooling, with_scratch};
 use crate::backend::row_grads::{RowGrads, Source};
 use crate::backend::{Table, TableGrads};
 use crate::jagged::JaggedTensor;
@@ -54,7 +54,7 @@ pub(super) fn backward(
     let one = |t: usize, list: &JaggedTensor, grads: &mut RowGrads| {
         let dim = tables[t].embedding_dim();
         contribute(grads, pooled, |grads| {
-            kernel::coalesce(view(list), pooling, &mut grads.segments);
+            with_scratch(|scratch| kernel::coalesce(view(list), pooling, &mut grads.segments, scratch));
             (grads.dim, grads.source) = (dim, Source::Pooled { tensor, column: t * dim });
         });
     };
@@ -108,7 +108,7 @@ pub(super) fn gather_weights_backward(
                 grads.own.as_mut_slice(),
             );
             let each = Bags { indices: list.values(), offsets: &single, weights: None };
-            kernel::coalesce(each, Pooling::Sum, &mut grads.segments);
+            with_scratch(|scratch| kernel::coalesce(each, Pooling::Sum, &mut grads.segments, scratch));
             (grads.dim, grads.source) = (1, Source::Own);
         });
     }
