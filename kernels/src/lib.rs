@@ -25,6 +25,7 @@ pub mod embedding_bag;
 pub mod gemm;
 pub mod interaction;
 pub mod isa;
+mod mapped;
 pub mod optim;
 pub mod probe;
 #[doc(hidden)]
@@ -33,4 +34,5 @@ mod scratch;
 mod simd;
 
 pub use isa::Isa;
+pub use mapped::MappedFile;
 pub use scratch::Scratch;
