@@ -121,5 +121,5 @@ fn hashed(id: u32, c: usize, size: u32) -> u32 {
     let mut h = (id ^ (c as u32 + 1).wrapping_mul(0x9e37_79b9)).wrapping_mul(0x85eb_ca6b);
     h = (h ^ h >> 13).wrapping_mul(0xc2b2_ae35);
     h ^= h >> 16;
-    (u64::from(h) * u64::from(size) >> 32) as u32
+    ((u64::from(h) * u64::from(size)) >> 32) as u32
 }

@@ -185,6 +185,8 @@ impl<'a> State<'a> {
         std::thread::scope(|scope| {
             let count = read.clone();
             scope.spawn(move || send_chunks(paths, from, &count, &to));
+            // Gone when this ends, for whatever reason: the other thread would wait for room for ever.
+            let chunks = chunks;
             while let Some(group) = next_group(&chunks, group_len)? {
                 self.group(group)?;
                 let bytes = read.load(Ordering::Relaxed).min(total);

@@ -40,7 +40,7 @@ impl<'a> Spill<'a> {
     /// An empty one: what an earlier call left is made again.
     pub fn new(folder: PathBuf, journal: PathBuf, asked: &'a str) -> Result<Spill<'a>> {
         match fs::remove_dir_all(&folder) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io(folder, e)),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(folder, e)),
             _ => Ok(Spill { folder, journal, asked }),
         }
     }
