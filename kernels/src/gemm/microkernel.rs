@@ -34,28 +34,43 @@ pub(crate) struct Right {
     pub step: usize,
 }
 
-/// `Σ_p a(i, p) · b(p)` for `MR` rows and `NV` vectors, on top of `acc`; `step(p, b(p))` is called on the
-/// way: a copy or a prefetch there costs next to nothing, as the multiply-adds wait for no memory.
+/// What else is done in each step of a sum: a copy or a prefetch there costs next to nothing, as the
+/// multiply-adds wait for no memory. (No closure: it would not always be inlined, and without the instruction set
+/// of its caller every operation in it is a call.) Implementations are `#[inline(always)]`.
+pub(crate) trait EachStep<S: Simd> {
+    /// # Safety
+    /// Whatever the implementation points to must hold step `p`.
+    unsafe fn step<const NV: usize>(&mut self, simd: S, p: usize, right: [S::V; NV]);
+}
+
+/// Nothing.
+impl<S: Simd> EachStep<S> for () {
+    #[inline(always)]
+    unsafe fn step<const NV: usize>(&mut self, _: S, _: usize, _: [S::V; NV]) {}
+}
+
+/// `Σ_p a(i, p) · b(p)` over `steps` for `MR` rows and `NV` vectors, on top of `acc`, with `each` in between.
 ///
 /// # Safety
-/// All the elements of `a` and `b` for `i < MR` and `p < k` must be readable.
+/// All the elements of `a` and `b` for `i < MR` and `p` in `steps` must be readable, and `each` must hold
+/// the steps.
 #[inline(always)]
 pub(crate) unsafe fn accumulate<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
     mut acc: [[S::V; NV]; MR],
-    k: usize,
+    steps: Range<usize>,
     a: Left,
     b: Right,
-    mut step: impl FnMut(usize, [S::V; NV]),
+    each: &mut impl EachStep<S>,
 ) -> [[S::V; NV]; MR] {
-    for p in 0..k {
-        // SAFETY: p < k, i < MR and v < NV; the caller vouches for these elements.
+    for p in steps {
+        // SAFETY: i < MR and v < NV; the caller vouches for these elements, and for the step.
         unsafe {
             let mut right = [simd.zero(); NV];
             for (v, right) in right.iter_mut().enumerate() {
                 *right = simd.load(b.at.add(p * b.step + v * S::LANES));
             }
-            step(p, right);
+            each.step(simd, p, right);
             for (i, row) in acc.iter_mut().enumerate() {
                 let left = simd.splat(*a.at.add(i * a.row + p * a.step));
                 for (sum, right) in row.iter_mut().zip(right) {
@@ -79,29 +94,25 @@ pub(crate) struct Target {
 /// spread over the sum. (All at once they would fill the line buffers, and the sum would wait.)
 ///
 /// # Safety
-/// All the elements of `a` and `b` for `i < MR` and `p < k` must be readable.
+/// All the elements of `a` and `b` for `i < MR` and `p < k` must be readable, and `each` must hold the steps.
 #[inline(always)]
 pub(crate) unsafe fn accumulate_for<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
     k: usize,
-    mut a: Left,
-    mut b: Right,
+    a: Left,
+    b: Right,
     to: Target,
-    mut step: impl FnMut(usize, [S::V; NV]),
+    each: &mut impl EachStep<S>,
 ) -> [[S::V; NV]; MR] {
     let mut acc = [[simd.zero(); NV]; MR];
-    let (mut done, mut row) = (0, to.at);
-    while done < k {
+    let mut row = to.at;
+    for first in (0..k).step_by(k.div_ceil(MR).max(1)) {
         for column in (0..NV * S::LANES).step_by(16) {
             simd.prefetch(row.wrapping_add(column));
         }
         row = row.wrapping_add(to.row);
-        let steps = k.div_ceil(MR).min(k - done);
         // SAFETY: these steps are among the k that the caller vouches for.
-        acc = unsafe { accumulate(simd, acc, steps, a, b, |p, right| step(done + p, right)) };
-        a.at = a.at.wrapping_add(steps * a.step);
-        b.at = b.at.wrapping_add(steps * b.step);
-        done += steps;
+        acc = unsafe { accumulate(simd, acc, first..k.min(first + k.div_ceil(MR)), a, b, each) };
     }
     acc
 }

@@ -146,7 +146,7 @@ impl<const ADD: bool> Block<ADD> {
         unsafe {
             let b = Right { at: self.panels.add(j * self.k), step: S::LANES * S::TILE_VECTORS };
             let to = Target { at: self.c.add(i * self.n + j), row: self.n, tail };
-            let acc = accumulate_for::<S, MR, NV>(simd, self.steps, a, b, to, |_, _| ());
+            let acc = accumulate_for::<S, MR, NV>(simd, self.steps, a, b, to, &mut ());
             let epilogue = Epilogue { bias: self.epilogue.bias.map(|bias| bias.add(j)), ..self.epilogue };
             write::<S, MR, NV, ADD>(simd, acc, to, epilogue);
         }

@@ -3,7 +3,8 @@
 use super::{ROWS_AHEAD, WeightGradient, pack_right};
 use crate::gemm::Beta;
 use crate::gemm::microkernel::{
-    Epilogue, Left, Right, RowTiles, Target, Tiles, accumulate, for_each_column_tile, for_each_row_tile, write,
+    EachStep, Epilogue, Left, Right, RowTiles, Target, Tiles, accumulate, for_each_column_tile, for_each_row_tile,
+    write,
 };
 use crate::simd::Simd;
 
@@ -86,18 +87,24 @@ impl<S: Simd> Tiles<S> for NarrowTile {
         // SAFETY: the caller vouches for both operands and the room.
         unsafe {
             let a = Left { at: self.left, row: 1, step: MR };
-            let mut acc = [[simd.zero(); NV]; MR];
-            let ahead = ROWS_AHEAD.min(self.samples);
-            for p in 0..self.samples {
-                for column in (0..NV * S::LANES).step_by(16) {
-                    simd.prefetch(self.b.at.wrapping_add((p + ahead) * self.b.step + column));
-                }
-                let (a, b) =
-                    (Left { at: a.at.add(p * MR), ..a }, Right { at: self.b.at.add(p * self.b.step), ..self.b });
-                acc = accumulate(simd, acc, 1, a, b, |_, _| ());
-            }
+            let acc = [[simd.zero(); NV]; MR];
+            let acc = accumulate::<S, MR, NV>(simd, acc, 0..self.samples, a, self.b, &mut Ahead { b: self.b });
             let to = Target { at: self.sums, row: NV * S::LANES, tail };
             write::<S, MR, NV, false>(simd, acc, to, Epilogue::default());
+        }
+    }
+}
+
+/// Asks for the right operand's rows ahead of their use.
+struct Ahead {
+    b: Right,
+}
+
+impl<S: Simd> EachStep<S> for Ahead {
+    #[inline(always)]
+    unsafe fn step<const NV: usize>(&mut self, simd: S, p: usize, _: [S::V; NV]) {
+        for column in (0..NV * S::LANES).step_by(16) {
+            simd.prefetch(self.b.at.wrapping_add((p + ROWS_AHEAD) * self.b.step + column));
         }
     }
 }

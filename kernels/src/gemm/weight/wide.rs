@@ -3,7 +3,8 @@
 use super::{ROWS_AHEAD, WeightGradient, pack_right};
 use crate::gemm::Beta;
 use crate::gemm::microkernel::{
-    Epilogue, Left, Right, RowTiles, Target, Tiles, accumulate_for, for_each_column_tile, for_each_row_tile, write,
+    EachStep, Epilogue, Left, Right, RowTiles, Target, Tiles, accumulate_for, for_each_column_tile, for_each_row_tile,
+    write,
 };
 use crate::simd::Simd;
 
@@ -108,32 +109,26 @@ impl Panel {
     ) {
         let nr = S::LANES * S::TILE_VECTORS;
         let (pack_left, pack_right) = (COPY && self.pack_left, COPY && self.pack_right::<S>(i));
-        let strip = Strip {
-            n: self.n,
-            from: self.dy.wrapping_add(i),
-            to: self.left.wrapping_add(i * self.samples),
-            db: self.db.map(|db| db.wrapping_add(i)),
-        };
-        let a = if pack_left {
-            Left { at: strip.from, row: 1, step: self.n }
-        } else {
-            Left { at: strip.to, row: 1, step: MR }
-        };
+        let (dy, left) = (self.dy.wrapping_add(i), self.left.wrapping_add(i * self.samples));
+        let a = if pack_left { Left { at: dy, row: 1, step: self.n } } else { Left { at: left, row: 1, step: MR } };
+        let to = (self.k > nr).then_some(left);
+        let strip = Strip { n: self.n, from: dy, to, db: self.db.map(|db| db.wrapping_add(i)) };
         let b = if pack_right { Right { at: self.x, step: self.k } } else { Right { at: self.right, step: nr } };
         let to = Target { at: self.dw.wrapping_add(i * self.k), row: self.k, tail };
         // SAFETY: the caller vouches for the rows; a, b and the copies are as large as the block.
         unsafe {
-            let mut sum = if pack_left { strip.load_db::<S, MR>(simd) } else { simd.zero() };
-            let acc = accumulate_for::<S, MR, NV>(simd, self.samples, a, b, to, |p, right| {
-                if pack_right {
-                    self.copy_right(simd, p, right);
-                }
-                if pack_left {
-                    sum = simd.add(sum, strip.copy::<S, MR>(simd, p, self.samples - p));
-                }
-            });
-            if pack_left {
-                strip.store_db::<S, MR>(simd, sum);
+            let mut copy =
+                Copy::<S, MR> { panel: self, pack_right, strip: pack_left.then_some(strip), sum: simd.zero() };
+            if let Some(strip) = &copy.strip {
+                copy.sum = strip.load_db::<S, MR>(simd);
+            }
+            let acc = if COPY {
+                accumulate_for::<S, MR, NV>(simd, self.samples, a, b, to, &mut copy)
+            } else {
+                accumulate_for::<S, MR, NV>(simd, self.samples, a, b, to, &mut ())
+            };
+            if let Some(strip) = &copy.strip {
+                strip.store_db::<S, MR>(simd, copy.sum);
             }
             if self.add {
                 write::<S, MR, NV, true>(simd, acc, to, Epilogue::default());
@@ -193,7 +188,8 @@ impl<S: Simd> Tiles<S> for Panel {
 struct Strip {
     n: usize,
     from: *const f32,
-    to: *mut f32,
+    /// None if there is one panel only, and nobody to read a copy.
+    to: Option<*mut f32>,
     db: Option<*mut f32>,
 }
 
@@ -230,13 +226,34 @@ impl Strip {
         // SAFETY: the caller vouches for both sides.
         unsafe {
             let values = simd.load_partial(self.from.add(p * self.n), MR);
-            let to = self.to.add(p * MR);
-            if left * MR >= S::LANES {
-                simd.store(to, values)
-            } else {
-                simd.store_partial(to, values, MR)
+            if let Some(to) = self.to.map(|to| to.add(p * MR)) {
+                if left * MR >= S::LANES { simd.store(to, values) } else { simd.store_partial(to, values, MR) }
             }
             values
+        }
+    }
+}
+
+/// What a tile that is the first to read an operand does on the way.
+struct Copy<'a, S: Simd, const MR: usize> {
+    panel: &'a Panel,
+    pack_right: bool,
+    strip: Option<Strip>,
+    /// The sums of the strip's columns.
+    sum: S::V,
+}
+
+impl<S: Simd, const MR: usize> EachStep<S> for Copy<'_, S, MR> {
+    #[inline(always)]
+    unsafe fn step<const NV: usize>(&mut self, simd: S, p: usize, right: [S::V; NV]) {
+        // SAFETY: the caller vouches for the step.
+        unsafe {
+            if self.pack_right {
+                self.panel.copy_right(simd, p, right);
+            }
+            if let Some(strip) = &self.strip {
+                self.sum = simd.add(self.sum, strip.copy::<S, MR>(simd, p, self.panel.samples - p));
+            }
         }
     }
 }
