@@ -32,6 +32,7 @@ pub mod probe;
 pub mod reference;
 mod scratch;
 mod simd;
+pub mod text;
 
 pub use isa::Isa;
 pub use mapped::MappedFile;

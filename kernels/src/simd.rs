@@ -77,6 +77,8 @@ pub(crate) trait Simd: Copy {
     fn where_positive(self, condition: Self::V, v: Self::V) -> Self::V;
     /// The sum of all lanes: halves added until one lane is left.
     fn reduce_sum(self, v: Self::V) -> f32;
+    /// Which of 64 bytes are tabs or newlines, the first in the lowest bit.
+    fn separators(self, bytes: &[u8; 64]) -> u64;
     /// Asks for the cache line at `address`, which may lie anywhere.
     fn prefetch(self, address: *const f32);
     /// As [`prefetch`](Self::prefetch), but only into L2, which can wait for more lines at a time

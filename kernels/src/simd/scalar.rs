@@ -148,6 +148,11 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn separators(self, bytes: &[u8; 64]) -> u64 {
+        bytes.iter().rev().fold(0, |bits, &byte| bits << 1 | u64::from(byte == b'\t' || byte == b'\n'))
+    }
+
+    #[inline(always)]
     fn prefetch(self, address: *const f32) {
         #[cfg(x86_simd)]
         // SAFETY: a prefetch never faults, wherever it points, and every x86-64 has it.

@@ -1,8 +1,11 @@
 //! A chunk of text to rows.
 
 use super::input::Chunk;
-use crate::data::criteo::{BadRows, DENSE_FEATURES, Labels, RowReader, SPARSE_FEATURES};
+use crate::data::criteo::row::BadField;
+use crate::data::criteo::scan::Scanner;
+use crate::data::criteo::{BadRows, DENSE_FEATURES, Row, SPARSE_FEATURES};
 use crate::error::{Error, Result};
+use dlrm_kernels::Isa;
 use std::path::Path;
 
 /// Words of a row: label, integers, numbers of embedding rows.
@@ -23,21 +26,32 @@ pub(super) struct Rows {
 impl Rows {
     /// The rows of `chunk`. Errors count lines from the chunk's first.
     pub fn parse(chunk: &Chunk, path: &Path, bad_rows: BadRows) -> Result<Rows> {
-        let mut reader = RowReader::new(&chunk.text[..], path, Labels::Present, bad_rows);
         let mut rows = Rows::default();
         let expected = chunk.text.len() / 200;
         rows.labels.reserve(expected);
         rows.ints.reserve(expected);
         rows.ids.iter_mut().for_each(|column| column.reserve(expected));
-        while let Some(row) = reader.next_row()? {
-            rows.labels.push(row.label.unwrap_or(0));
-            rows.ints.push(row.ints);
-            for (column, id) in rows.ids.iter_mut().zip(row.ids) {
-                column.push(id);
+        Scanner::new(Isa::best()).for_each(&chunk.text, |line| {
+            rows.lines += 1;
+            match (line.parse(), bad_rows) {
+                (Ok(row), _) => rows.push(&row),
+                (Err(_), BadRows::Skip) => rows.skipped += 1,
+                (Err(bad), BadRows::Stop) => {
+                    let BadField { column, message } = bad;
+                    return Err(Error::Row { path: path.to_owned(), line: rows.lines, column, message });
+                }
             }
-        }
-        (rows.lines, rows.skipped) = (reader.line(), reader.skipped());
+            Ok(())
+        })?;
         Ok(rows)
+    }
+
+    fn push(&mut self, row: &Row) {
+        self.labels.push(row.label.unwrap_or(0));
+        self.ints.push(row.ints);
+        for (column, id) in self.ids.iter_mut().zip(row.ids) {
+            column.push(id);
+        }
     }
 
     pub fn len(&self) -> usize {
