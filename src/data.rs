@@ -6,5 +6,6 @@ pub mod preprocess;
 pub mod random;
 pub mod schema;
 pub mod source;
+pub mod table;
 pub mod teacher;
 pub mod trace;

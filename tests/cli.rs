@@ -190,3 +190,37 @@ fn train_step_prints_the_peer_s_json() {
         names.iter().for_each(|name| assert!(json[group][name].as_f64().unwrap() > 0.0, "{group} {name}: {json}"));
     }
 }
+
+#[test]
+fn a_table_of_one_s_own_is_trained_on_and_mistakes_in_it_get_one_line() {
+    let out = run("custom_dataset", &["--epochs", "1", "--threads", "1"]);
+    let (stdout, stderr) = (String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap());
+    assert!(out.status.success(), "{stderr}");
+    let auc = |name: &str| {
+        let line = stdout.lines().find(|line| line.trim_start().starts_with(name)).expect(name);
+        line.split_whitespace().rev().nth(1).unwrap().parse::<f64>().unwrap()
+    };
+    let (rate, linear, dlrm) = (auc("the base rate"), auc("logistic regression"), auc("DLRM"));
+    assert!(rate == 0.5 && linear > 0.6 && dlrm > linear + 0.05, "{stdout}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        fs::write(dir.path().join(name), text).unwrap();
+        dir.path().join(name).to_str().unwrap().to_owned()
+    };
+    let schema = write("s.toml", "label.column = \"y\"\n[[dense]]\ncolumn = \"x\"\n");
+    let wrong_schema = write("wrong.toml", "label.column = \"y\"\n[[dense]]\ncolum = \"x\"\n");
+    let (data, wrong_data) = (write("a.csv", "x,y\n1,1\n2,0\n"), write("wrong.csv", "x,y\n1,1\nold,0\n"));
+    let cases: [(&[&str], &str); 4] = [
+        (&["--schema", &schema], "--data <FILE>"),
+        (&["--schema", &wrong_schema, "--data", &data], "wrong.toml:3:1: unknown field `colum`"),
+        (&["--schema", &schema, "--data", &wrong_data], "wrong.csv:3:1: x is \"old\", expected a finite number"),
+        (&["--schema", &schema, "--data", &data], "the schema has no [split]"),
+    ];
+    for (args, expected) in cases {
+        let out = run("custom_dataset", args);
+        let stderr = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(1), "{stderr}");
+        assert!(stderr.starts_with("error: ") && stderr.contains(expected) && stderr.lines().count() == 1, "{stderr}");
+    }
+}

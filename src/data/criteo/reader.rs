@@ -50,7 +50,8 @@ impl RowReader<Input> {
     }
 }
 
-fn open(path: &Path) -> io::Result<Input> {
+/// A file, plain or .gz: its first two bytes tell, not its name.
+pub(in crate::data) fn open(path: &Path) -> io::Result<Input> {
     let mut file = BufReader::with_capacity(BUFFER, File::open(path)?);
     Ok(if file.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
         Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file)))

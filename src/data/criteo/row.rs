@@ -240,7 +240,7 @@ fn field_message(text: &[u8], kind: Kind) -> String {
 }
 
 /// `text` in quotes, on one line, in ASCII, and not too long.
-fn quoted(text: &[u8]) -> String {
+pub(in crate::data) fn quoted(text: &[u8]) -> String {
     const SHOWN: usize = 24;
     match text.get(..SHOWN) {
         Some(head) if text.len() > SHOWN => format!("\"{}\"... ({} bytes)", head.escape_ascii(), text.len()),
