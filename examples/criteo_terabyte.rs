@@ -121,7 +121,7 @@ fn generate(args: &Args) -> Result<Box<dyn Samples>> {
     let folder = tempfile::tempdir().map_err(|e| Error::io(std::env::temp_dir(), e))?;
     let days = write_days(args.train.seed, folder.path())?;
     // What is mapped stays readable without its name.
-    Ok(Box::new(cache::cached(&args.options(days))?))
+    Ok(Box::new(cache::make(&args.options(days))?))
 }
 
 fn write_days(seed: u64, folder: &Path) -> Result<Vec<PathBuf>> {

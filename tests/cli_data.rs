@@ -40,7 +40,9 @@ fn train(example: &str, data: &[&str], flags: &[&str]) -> (String, Vec<String>) 
     assert!(out.status.success(), "{args:?}: {stderr}");
     let untimed = |line: &str| {
         let mut record: serde_json::Value = serde_json::from_str(line).unwrap();
-        ["rows_per_s", "train_seconds", "waited_seconds", "test_seconds"].map(|name| record[name].take());
+        for name in ["rows_per_s", "train_seconds", "waited_seconds", "test_seconds"] {
+            assert!(record[name].take().is_number(), "{name}: {line}");
+        }
         record.to_string()
     };
     (stderr, fs::read_to_string(json).unwrap().lines().map(untimed).collect())

@@ -57,8 +57,9 @@ pub fn cached(options: &Options) -> Result<RowFile> {
             file
         }
         None => {
-            make(options)?;
-            RowFile::open(&options.output)?
+            let names: Vec<String> = options.inputs.iter().map(|path| path.display().to_string()).collect();
+            eprintln!("reading {}, kept as {}", names.join(", "), options.output.display());
+            make(options)?
         }
     };
     if file.header().source.skipped > 0 {
@@ -67,9 +68,8 @@ pub fn cached(options: &Options) -> Result<RowFile> {
     Ok(file)
 }
 
-fn make(options: &Options) -> Result<()> {
-    let names: Vec<String> = options.inputs.iter().map(|path| path.display().to_string()).collect();
-    eprintln!("reading {}, kept as {}", names.join(", "), options.output.display());
+/// Makes the binary dataset that `options` ask for.
+pub fn make(options: &Options) -> Result<RowFile> {
     let mut meter = Meter::new("reading", None);
     let made = preprocess(options, &mut |progress| {
         if progress.phase == Phase::Reading {
@@ -78,7 +78,8 @@ fn make(options: &Options) -> Result<()> {
         }
     });
     meter.finish();
-    made.map(drop)
+    made?;
+    RowFile::open(&options.output)
 }
 
 /// The dataset of an earlier run, if it is newer than the text, of text of this size, and made in this way.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// Batches go back and forth between the two threads: once all have grown to their size nothing is allocated.
 #[derive(Debug)]
 pub struct Prefetch {
-    orders: SyncSender<Order>,
+    tasks: SyncSender<Task>,
     made: Receiver<Made>,
     /// Batches that nobody fills at the moment.
     idle: Vec<Batch>,
@@ -23,7 +23,7 @@ pub struct Prefetch {
 }
 
 /// What the reading thread is to do.
-enum Order {
+enum Task {
     Fill(Batch),
     Seek(Position),
 }
@@ -35,15 +35,15 @@ enum Made {
     Sought(Result<()>),
 }
 
-/// Carries out orders until there are no more.
-fn serve(mut source: impl BatchSource, orders: &Receiver<Order>, made: &SyncSender<Made>) {
-    for order in orders {
-        let done = match order {
-            Order::Fill(mut batch) => {
+/// Carries out tasks until there are no more.
+fn serve(mut source: impl BatchSource, tasks: &Receiver<Task>, made: &SyncSender<Made>) {
+    for task in tasks {
+        let done = match task {
+            Task::Fill(mut batch) => {
                 let more = source.next_batch(&mut batch);
                 Made::Batch(batch, source.position(), more)
             }
-            Order::Seek(position) => Made::Sought(source.seek(position)),
+            Task::Seek(position) => Made::Sought(source.seek(position)),
         };
         if made.send(done).is_err() {
             return;
@@ -60,20 +60,20 @@ impl Prefetch {
     pub fn run<T>(source: impl BatchSource + Send, ahead: usize, body: impl FnOnce(&mut Prefetch) -> T) -> T {
         assert!(ahead > 0, "Prefetch: no batch ahead");
         // Room for all that can be under way, so that no side ever waits to send.
-        let ((orders, to_do), (done, made)) = (sync_channel(ahead + 1), sync_channel(ahead + 1));
+        let ((tasks, to_do), (done, made)) = (sync_channel(ahead + 1), sync_channel(ahead + 1));
         let (rows, position) = (source.rows(), source.position());
         let idle = vec![Batch::default(); ahead];
-        let mut prefetch = Prefetch { orders, made, idle, ahead, rows, position, waited: Duration::ZERO };
+        let mut prefetch = Prefetch { tasks, made, idle, ahead, rows, position, waited: Duration::ZERO };
         std::thread::scope(|scope| {
             scope.spawn(move || serve(source, &to_do, &done));
             let result = body(&mut prefetch);
-            drop(prefetch); // hangs up: the thread has no more orders
+            drop(prefetch); // hangs up: the thread has no more tasks
             result
         })
     }
 
-    fn order(&self, order: Order) {
-        self.orders.send(order).expect("the reading thread lives");
+    fn give(&self, task: Task) {
+        self.tasks.send(task).expect("the reading thread lives");
     }
 
     fn receive(&self) -> Made {
@@ -82,15 +82,15 @@ impl Prefetch {
 
     /// Has the source go on from `position`, while no batch is under way.
     fn send_to(&self, position: Position) -> Result<()> {
-        self.order(Order::Seek(position));
+        self.give(Task::Seek(position));
         let Made::Sought(sought) = self.receive() else { unreachable!("no batch is under way") };
         sought
     }
 
     /// Has every batch filled that nobody fills.
-    fn order_idle(&mut self) {
+    fn fill_idle(&mut self) {
         while let Some(batch) = self.idle.pop() {
-            self.order(Order::Fill(batch));
+            self.give(Task::Fill(batch));
         }
     }
 }
@@ -114,17 +114,17 @@ impl BatchSource for Prefetch {
         // Where it cannot go it stays where its caller is, not where it had read to.
         self.send_to(position).or_else(|error| self.send_to(self.position).and(Err(error)))?;
         self.position = position;
-        self.order_idle();
+        self.fill_idle();
         Ok(())
     }
 
     fn next_batch(&mut self, batch: &mut Batch) -> Result<bool> {
-        self.order_idle();
+        self.fill_idle();
         let start = Instant::now();
         let Made::Batch(filled, position, more) = self.receive() else { unreachable!("batches are under way") };
         self.waited += start.elapsed();
         self.position = position;
-        self.order(Order::Fill(std::mem::replace(batch, filled)));
+        self.give(Task::Fill(std::mem::replace(batch, filled)));
         more
     }
 
