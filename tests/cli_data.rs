@@ -98,6 +98,7 @@ fn compressed_text_gives_the_same_records() {
     let plain = train("criteo_kaggle", &[&write(folder.path(), "rows.tsv", &text)], &[]).1;
     for name in ["rows.gz", "rows.zst"] {
         assert_eq!(train("criteo_kaggle", &[&path(name)], &[]).1, plain, "{name}");
+        assert_eq!(train("criteo_kaggle", &[&path(name)], &["--no-cache"]).1, plain, "{name} in memory");
     }
 }
 
