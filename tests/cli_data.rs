@@ -1,6 +1,8 @@
 //! The training examples and their files as a user meets them: binary datasets given, made and used again; days of
 //! rows; and one clear line for each mistake.
 
+use dlrm::data::binary::{Header, Keys, RowWriter, Source};
+use dlrm::data::schema::{Schema, Transform};
 use flate2::{Compression, write::GzEncoder};
 use std::fs::{self, File};
 use std::io::Write;
@@ -150,6 +152,24 @@ fn without_data_a_few_days_are_generated() {
     assert!(stdout.contains("waited for data"), "{stdout}");
 }
 
+/// A binary dataset of one dense column and one of ids.
+fn narrow(path: &Path) {
+    let mut schema = Schema::criteo(Transform::Log);
+    schema.dense.truncate(1);
+    schema.categorical.truncate(1);
+    let mut writer = RowWriter::create(path, 3).unwrap();
+    writer.write(2, &[0; 6]).unwrap();
+    let header = Header {
+        days: vec![1, 1],
+        num_embeddings: vec![1],
+        shared_row: false,
+        min_dense: 0.0,
+        source: Source::default(),
+        schema,
+    };
+    writer.finish(&header, [Ok(Keys::None)].into_iter()).unwrap();
+}
+
 #[test]
 fn a_mistake_gets_one_line_and_exit_code_1() {
     let folder = tempfile::tempdir().unwrap();
@@ -159,7 +179,11 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
     train("criteo_kaggle", &[&day], &["--min-count", "2"]);
     let binary = format!("{day}.rows");
     let directory = folder.path().to_str().unwrap();
-    let cases: [(&str, &[&str], &str); 12] = [
+    let other = folder.path().join("other.rows");
+    narrow(&other);
+    let other = other.to_str().unwrap();
+    let cases: [(&str, &[&str], &str); 13] = [
+        ("criteo_kaggle", &["--data", other], "other.rows: 1 dense columns, expected Criteo's 13"),
         ("criteo_kaggle", &["--data", &binary, "--min-count", "1"], "made with --min-count 2, not with --min-count 1"),
         ("criteo_terabyte", &["--data", &binary, "--max-ind-range", "7"], "made with --max-ind-range 0, not with"),
         ("criteo_terabyte", &["--data", &binary, "--sub-sample-rate", "0.5"], "made without --sub-sample-rate, not"),

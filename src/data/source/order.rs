@@ -4,8 +4,9 @@ use super::permutation::Permutation;
 use crate::random::mix;
 use std::ops::Range;
 
-/// The order of rows in a pass. Shuffled ones are new in every pass, and take no memory: row by row they are
-/// computed from the seed and the number of the pass.
+/// The order of rows in a pass. Shuffled ones are new in every pass, and take no memory: place by place the row is
+/// computed, by a Feistel network with cycle walking (`source/permutation.rs`) whose key is
+/// `mix(mix(mix(seed) + pass) + part)`, where `mix` is SplitMix64's finaliser and the part is the day, or 0.
 ///
 /// The reference permutes the training rows once, and keeps that order in every pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

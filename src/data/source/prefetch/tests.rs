@@ -130,3 +130,32 @@ fn a_caller_that_panics_ends_the_thread() {
         panic!("given up");
     })
 }
+
+/// Cannot go on after two batches.
+struct Broken(Faulty);
+
+impl BatchSource for Broken {
+    fn rows(&self) -> usize {
+        self.0.rows()
+    }
+
+    fn position(&self) -> Position {
+        self.0.position()
+    }
+
+    fn seek(&mut self, position: Position) -> Result<()> {
+        self.0.seek(position)
+    }
+
+    fn next_batch(&mut self, batch: &mut Batch) -> Result<bool> {
+        assert!(self.0.0 < 2, "broken");
+        self.0.next_batch(batch)
+    }
+}
+
+#[test]
+fn a_source_that_panics_leaves_nobody_waiting() {
+    let run =
+        || Prefetch::run(Broken(Faulty(0)), 2, |source| while source.next_batch(&mut Batch::default()).is_ok() {});
+    assert!(std::panic::catch_unwind(run).is_err());
+}
