@@ -58,7 +58,7 @@ fn read(args: &Args, path: &Path) -> Result<Box<dyn Samples>> {
         let min_count = args.train.min_count.map(|count| count.to_string());
         return Ok(Box::new(cache::open(path, &[("--min-count", min_count)])?));
     }
-    if args.no_cache {
+    if args.no_cache || !path.is_file() {
         return Ok(Box::new(read_text(args, path)?));
     }
     let inputs = vec![path.to_owned()];

@@ -7,14 +7,18 @@ use flate2::{Compression, write::GzEncoder};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
-/// A run of an example that `cargo test` has built beside this test.
-fn run(name: &str, args: &[&str]) -> Output {
+/// An example that `cargo test` has built beside this test.
+fn example(name: &str) -> Command {
     let deps = std::env::current_exe().unwrap();
     let path = deps.parent().unwrap().parent().unwrap().join("examples").join(name);
     assert!(path.exists(), "{} is missing: run `cargo build --examples`", path.display());
-    Command::new(path).args(args).output().unwrap()
+    Command::new(path)
+}
+
+fn run(name: &str, args: &[&str]) -> Output {
+    example(name).args(args).output().unwrap()
 }
 
 /// The rows of the sample that ships with the project.
@@ -150,6 +154,18 @@ fn without_data_a_few_days_are_generated() {
     assert!(out.status.success(), "{stderr}");
     assert!(stderr.contains("40000 to train on, 10000 to test on"), "{stderr}");
     assert!(stdout.contains("waited for data"), "{stdout}");
+}
+
+#[test]
+fn rows_may_come_from_a_pipe() {
+    let mut command = example("criteo_kaggle");
+    command.args(["--data", "/dev/stdin"]).args(SMALL).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(sample().as_bytes()).unwrap();
+    let out = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(out.stderr).unwrap();
+    let rows = format!("{} rows in", sample().lines().count());
+    assert!(out.status.success() && stderr.contains(&rows) && !stderr.contains("kept as"), "{stderr}");
 }
 
 /// A binary dataset of one dense column and one of ids.

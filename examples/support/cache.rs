@@ -10,8 +10,12 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Whether a file begins as a binary dataset does.
+/// Whether a file begins as a binary dataset does. A pipe does not: what is read of it would be gone.
 pub fn is_binary(path: &Path) -> Result<bool> {
+    let meta = fs::metadata(path).map_err(|e| Error::io(path, e))?;
+    if !meta.is_file() && !meta.is_dir() {
+        return Ok(false);
+    }
     let mut head = Vec::new();
     let read = File::open(path).and_then(|file| file.take(8).read_to_end(&mut head));
     read.map_err(|e| Error::io(path, e))?;
