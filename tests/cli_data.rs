@@ -139,6 +139,10 @@ fn days_train_and_the_last_one_tests() {
     let (_, given) = train("criteo_terabyte", &[&binary], &flags);
     assert!(made.contains("kept as") && used.contains("made before"), "{made}\n{used}");
     assert_eq!([&again, &given], [&records; 2]);
+    // Another day of the same size.
+    fs::copy(days[1], folder.path().join("day_3")).unwrap();
+    let day_3 = folder.path().join("day_3").to_str().unwrap().to_owned();
+    assert!(train("criteo_terabyte", &[days[0], &day_3, days[2]], &flags).0.contains("kept as"));
     // Fewer ids, fewer rows: the flags reach the dataset.
     let (said, capped) = train("criteo_terabyte", &days, &[&flags[..], &["--max-ind-range", "5"]].concat());
     assert!(said.contains("kept as") && capped != records, "{said}");

@@ -86,7 +86,7 @@ pub fn make(options: &Options) -> Result<RowFile> {
     RowFile::open(&options.output)
 }
 
-/// The dataset of an earlier run, if it is newer than the text, of text of this size, and made in this way.
+/// The dataset of an earlier run, if it is newer than the text, of text of this name and size, and made in this way.
 fn fitting(options: &Options) -> Option<RowFile> {
     let made = fs::metadata(&options.output).ok()?.modified().ok()?;
     let mut sizes = Vec::new();
@@ -99,7 +99,9 @@ fn fitting(options: &Options) -> Option<RowFile> {
     }
     let file = RowFile::open(&options.output).ok()?;
     let header = file.header();
-    let fits = header.source.bytes == sizes
+    let names = header.source.files.iter().map(|file| Path::new(file).file_name());
+    let fits = names.eq(options.inputs.iter().map(|input| input.file_name()))
+        && header.source.bytes == sizes
         && header.schema == Schema::criteo(options.transform)
         && flags(options).iter().all(|(flag, value)| made_with(&file, flag) == value.as_deref());
     fits.then_some(file)
