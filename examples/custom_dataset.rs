@@ -27,17 +27,15 @@ use clap::Parser;
 use dlrm::backend::{Interaction, LossKind};
 use dlrm::baseline::LogisticRegression;
 use dlrm::data::binary::RowFile;
-use dlrm::data::source::BatchSource;
+use dlrm::data::source::{BatchSource, Order, RowSource};
 use dlrm::data::table::{TableSchema, make_dataset};
 use dlrm::metrics::{Evaluation, Evaluator, Score};
 use dlrm::nn::{Dlrm, DlrmConfig};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
 use dlrm::train::{Observer, Progress, Record, Schedule, Trainer};
 use dlrm::{Batch, Error, Parameters, Result, Stream};
-use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng, rngs::Xoshiro256PlusPlus};
 use std::fmt::Write;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use support::{Meter, cpu, fail, parse_args, positive};
@@ -95,45 +93,6 @@ impl Args {
     }
 }
 
-/// Some rows of a dataset.
-struct FileSource<'a> {
-    file: &'a RowFile,
-    batch_size: usize,
-    /// In the order of this pass.
-    rows: Vec<u64>,
-    /// Of that order; none to leave rows as they stand.
-    seed: Option<u64>,
-    position: usize,
-}
-
-impl<'a> FileSource<'a> {
-    fn new(file: &'a RowFile, rows: Range<u64>, batch_size: usize, seed: Option<u64>) -> Self {
-        FileSource { file, batch_size, rows: rows.collect(), seed, position: 0 }
-    }
-}
-
-impl BatchSource for FileSource<'_> {
-    fn rows(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn start_epoch(&mut self, epoch: u64) -> Result<()> {
-        self.position = 0;
-        if let Some(seed) = self.seed {
-            self.rows.sort_unstable();
-            self.rows.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(seed.wrapping_add(epoch)));
-        }
-        Ok(())
-    }
-
-    fn next_batch(&mut self, batch: &mut Batch) -> Result<bool> {
-        let end = self.rows.len().min(self.position + self.batch_size);
-        self.file.fill(self.rows[self.position..end].iter().copied(), batch)?;
-        self.position = end;
-        Ok(!batch.is_empty())
-    }
-}
-
 /// Shows progress, and evaluations as they come.
 struct Watch(Option<Meter>);
 
@@ -163,8 +122,8 @@ fn auc(evaluation: &Evaluation) -> String {
 fn logistic_regression(
     args: &Args,
     file: &RowFile,
-    train: &mut FileSource,
-    test: &mut FileSource,
+    train: &mut RowSource<RowFile>,
+    test: &mut RowSource<RowFile>,
 ) -> Result<Evaluation> {
     let DlrmConfig { dense_features, num_embeddings, .. } = args.config(file);
     let mut model = LogisticRegression::new(dense_features, &num_embeddings, BASELINE_LR);
@@ -194,8 +153,9 @@ fn train_and_test(args: &Args, file: &RowFile) -> Result<()> {
     };
     eprintln!("{train} rows to train on, {test} to test on; rows of tables: {:?}", header.num_embeddings);
     let config = args.config(file);
-    let mut train = FileSource::new(file, 0..train, args.batch_size as usize, Some(args.seed));
-    let mut test = FileSource::new(file, file.rows() - test..file.rows(), TEST_BATCH, None);
+    let mut train = RowSource::new(file, 0..train as usize, args.batch_size as usize, Order::Shuffled(args.seed));
+    let mut test =
+        RowSource::new(file, (file.rows() - test) as usize..file.rows() as usize, TEST_BATCH, Order::InOrder);
     let linear = logistic_regression(args, file, &mut train, &mut test)?;
 
     let mut params = Parameters::new(cpu(args.threads.into())?);

@@ -105,6 +105,7 @@ fn sigmoid(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::source::Position;
     use crate::jagged::JaggedTensor;
     use ndarray::{arr1, arr2};
 
@@ -119,7 +120,11 @@ mod tests {
             self.left * self.batch.len()
         }
 
-        fn start_epoch(&mut self, _: u64) -> Result<()> {
+        fn position(&self) -> Position {
+            Position::default()
+        }
+
+        fn seek(&mut self, _: Position) -> Result<()> {
             Ok(())
         }
 

@@ -122,7 +122,7 @@ impl From<Words> for Stream {
 
 /// SplitMix64's finaliser (Steele, Lea and Flood 2014): a bijection of `u64` whose every output
 /// bit depends on every input bit.
-fn mix(mut z: u64) -> u64 {
+pub(crate) fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)

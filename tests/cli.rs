@@ -22,6 +22,13 @@ fn sample() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/sample.tsv")
 }
 
+/// A copy of them, since runs leave a binary dataset beside their rows.
+fn sample_in(folder: &Path) -> String {
+    let path = folder.join("sample.tsv");
+    fs::copy(sample(), &path).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
 #[test]
 fn a_mistake_gets_one_line_and_exit_code_1() {
     let dir = tempfile::tempdir().unwrap();
@@ -35,15 +42,22 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
     let few = write("few.tsv", &good.lines().take(3).map(|l| format!("{l}\n")).collect::<String>());
     let few_good = write("few_good.tsv", &format!("not a row\n{}", fs::read_to_string(&few).unwrap()));
     let empty = write("empty.tsv", "");
-    let sample = sample().to_str().unwrap().to_owned();
+    let sample = sample_in(dir.path());
     let folder = dir.path().to_str().unwrap().to_owned();
-    let cases: [(&[&str], &str); 24] = [
+    let damaged = write("damaged.rows", &format!("DLRMROWS\u{1}\0\0\0{}", "x".repeat(60)));
+    let cases: [(&[&str], &str); 27] = [
         (&["--data", "/nonexistent/train.txt"], "/nonexistent/train.txt: No such file or directory"),
         (&["--data", &folder], "Is a directory"),
         (&["--data", &short_row], "short.tsv:1:"),
         (&["--data", &few], "few.tsv: "),
         (&["--data", &empty], "empty.tsv: "),
-        (&["--data", &few_good, "--skip-bad-rows"], "few_good.tsv: 3 rows (and 1 bad, skipped), expected at least 7"),
+        (&["--data", &few_good, "--skip-bad-rows"], "few_good.tsv: 3 rows, expected at least 7"),
+        (
+            &["--data", &few_good, "--skip-bad-rows", "--no-cache"],
+            "few_good.tsv: 3 rows (and 1 bad, skipped), expected at least 7",
+        ),
+        (&["--data", &damaged], "damaged.rows: a damaged binary dataset (it is cut short); make it again"),
+        (&["--data-randomize", "week"], "[possible values: none, day, total]"),
         (&["--data", &sample, "--json", "/nonexistent/out.json"], "/nonexistent/out.json: No such file"),
         (&["--lr", "0"], "invalid value '0' for '--lr <LR>': expected a number above 0"),
         (&["--lr", "nan"], "invalid value 'nan' for '--lr <LR>': expected a number above 0"),
@@ -117,8 +131,7 @@ fn earlier_records_survive_a_run_that_fails() {
     let path = json.to_str().unwrap();
     let out = run("criteo_kaggle", &["--data", "/nonexistent/train.txt", "--json", path]);
     assert_eq!((out.status.code(), fs::read_to_string(&json).unwrap()), (Some(1), before));
-    let data = sample();
-    let out = run("criteo_kaggle", &["--data", data.to_str().unwrap(), "--json", path]);
+    let out = run("criteo_kaggle", &["--data", &sample_in(dir.path()), "--json", path]);
     assert!(out.status.success());
     let records = fs::read_to_string(&json).unwrap();
     assert!(records.starts_with("{\"epoch\":1,") && records.ends_with("}\n") && records.lines().count() == 1);
@@ -137,20 +150,35 @@ fn bad_rows_are_skipped_and_counted_on_request() {
     assert!(stderr.contains("warning: 2 bad rows were skipped"), "{stderr}");
 }
 
-/// The JSON lines of a short run without the figures that depend on time.
+/// A record without the figures that depend on time.
+fn untimed(mut record: serde_json::Value) -> String {
+    for name in ["rows_per_s", "train_seconds", "waited_seconds", "test_seconds"] {
+        assert!(record.as_object_mut().unwrap().remove(name).is_some(), "{name}");
+    }
+    record.to_string()
+}
+
+/// The JSON lines of a short run.
 fn records(threads: &str, optimizer: &str) -> Vec<serde_json::Value> {
     let dir = tempfile::tempdir().unwrap();
     let json = dir.path().join("records.jsonl");
-    let data = sample();
     let out = example("criteo_kaggle")
-        .args(["--data", data.to_str().unwrap(), "--json", json.to_str().unwrap(), "--threads", threads])
+        .args(["--data", &sample_in(dir.path()), "--json", json.to_str().unwrap(), "--threads", threads])
         .args(["--optimizer", optimizer, "--epochs", "2", "--test-freq", "1", "--full-test", "--batch-size", "100"])
         .output()
         .unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let stdout = String::from_utf8(out.stdout).unwrap();
-    for line in ["train loss", "test log loss", "test AUC", "test accuracy", "base rate", "calibration", "with reading"]
-    {
+    for line in [
+        "train loss",
+        "test log loss",
+        "test AUC",
+        "test accuracy",
+        "base rate",
+        "calibration",
+        "waited",
+        "with reading",
+    ] {
         assert!(stdout.contains(line), "{stdout}");
     }
     let parse = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
@@ -159,7 +187,6 @@ fn records(threads: &str, optimizer: &str) -> Vec<serde_json::Value> {
 
 #[test]
 fn each_evaluation_is_a_json_line_and_threads_change_no_bit() {
-    let timed = ["rows_per_s", "train_seconds", "test_seconds"];
     let named = ["epoch", "step", "train_rows", "test_rows", "train_loss", "auc", "logloss", "accuracy", "rows_per_s"];
     for optimizer in ["sgd", "adagrad", "rowwise-adagrad", "adam"] {
         let runs = ["1", "2"].map(|threads| records(threads, optimizer));
@@ -167,13 +194,7 @@ fn each_evaluation_is_a_json_line_and_threads_change_no_bit() {
         for record in runs.iter().flatten() {
             named.iter().for_each(|name| assert!(record[name].is_number(), "{name}: {record}"));
         }
-        let untimed = runs.map(|records| {
-            let strip = |mut r: serde_json::Value| {
-                timed.iter().for_each(|name| drop(r.as_object_mut().unwrap().remove(*name)));
-                r.to_string()
-            };
-            records.into_iter().map(strip).collect::<Vec<_>>()
-        });
+        let untimed = runs.map(|records| records.into_iter().map(untimed).collect::<Vec<_>>());
         assert_eq!(untimed[0], untimed[1], "{optimizer}");
     }
 }

@@ -3,7 +3,7 @@
 
 use dlrm::Batch;
 use dlrm::data::criteo::{BadRows, Dataset};
-use dlrm::data::source::{BatchSource, DatasetSource, Order};
+use dlrm::data::source::{BatchSource, Order, RowSource};
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ fn arrays_are_the_references() {
     assert_eq!(dataset.skipped(), 0);
 
     let split = dataset.split();
-    assert_eq!(split.day_sizes().to_vec(), expected.day_sizes);
+    assert_eq!(split.days(), expected.day_sizes);
     assert_eq!(split.train().len(), expected.split.train);
     assert_eq!(split.test(false).len(), expected.split.test);
     assert_eq!(split.test(true).len(), expected.split.test + expected.split.val);
@@ -60,7 +60,7 @@ fn arrays_are_the_references() {
 fn batches_hold_the_logs_of_the_arrays() {
     let expected = expected();
     let dataset = Dataset::read(&[fixture("rows.tsv")], 1, BadRows::Stop).unwrap();
-    let mut source = DatasetSource::new(&dataset, 63..73, 4, Order::InOrder);
+    let mut source = RowSource::new(&dataset, 63..73, 4, Order::InOrder);
     let mut batch = Batch::default();
     let mut row = 63;
     while source.next_batch(&mut batch).unwrap() {

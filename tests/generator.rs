@@ -2,7 +2,7 @@
 
 use dlrm::Batch;
 use dlrm::baseline::LogisticRegression;
-use dlrm::data::source::{BatchSource, DatasetSource, Order};
+use dlrm::data::source::{BatchSource, Order, RowSource};
 use dlrm::data::teacher::{Block, GeneratedRow, Teacher, TeacherConfig};
 use std::collections::HashSet;
 use std::path::Path;
@@ -85,8 +85,8 @@ fn a_linear_model_stays_well_below_the_ceiling() {
     let ceiling = auc(&probabilities[test.clone()], labels);
 
     let mut model = LogisticRegression::new(13, &dataset.num_embeddings(), 0.05);
-    model.train(&mut DatasetSource::new(&dataset, train, 128, Order::Shuffled(1))).unwrap();
-    let mut source = DatasetSource::new(&dataset, test, 1024, Order::InOrder);
+    model.train(&mut RowSource::new(&dataset, train, 128, Order::Shuffled(1))).unwrap();
+    let mut source = RowSource::new(&dataset, test, 1024, Order::InOrder);
     let (mut batch, mut predictions) = (Batch::default(), Vec::new());
     while source.next_batch(&mut batch).unwrap() {
         model.predict(&batch, &mut predictions).unwrap();

@@ -4,7 +4,7 @@
 use dlrm::backend::{Cpu, LossKind};
 use dlrm::baseline::LogisticRegression;
 use dlrm::data::criteo::DENSE_FEATURES;
-use dlrm::data::source::{BatchSource, DatasetSource, Order};
+use dlrm::data::source::{BatchSource, Order, RowSource};
 use dlrm::data::teacher::{Teacher, TeacherConfig};
 use dlrm::metrics::{Evaluator, Score, auc};
 use dlrm::nn::{Dlrm, DlrmConfig};
@@ -29,8 +29,8 @@ fn a_dlrm_comes_near_the_teacher_and_a_linear_model_does_not() {
     let mut params = Parameters::new(Arc::new(Cpu::new(2)));
     let model = Dlrm::new(&config, &mut params, &mut Stream::native(123)).unwrap();
     let mut trainer = Trainer::new(model, params, UpdateRule::ADAGRAD, LrPolicy::constant(0.03), LossKind::BCE);
-    let mut rows = DatasetSource::new(&dataset, train.clone(), 128, Order::Shuffled(1));
-    let mut test_rows = DatasetSource::new(&dataset, test.clone(), 1024, Order::InOrder);
+    let mut rows = RowSource::new(&dataset, train.clone(), 128, Order::Shuffled(1));
+    let mut test_rows = RowSource::new(&dataset, test.clone(), 1024, Order::InOrder);
     let schedule = Schedule { epochs: 1, test_freq: Some(500) };
     let records = trainer.train(&mut rows, &mut test_rows, schedule, &mut Silent).unwrap();
     let steps = (train.len() as u64).div_ceil(128);
@@ -41,7 +41,7 @@ fn a_dlrm_comes_near_the_teacher_and_a_linear_model_does_not() {
     assert!(records[0].evaluation.auc.unwrap() < reached);
 
     let mut linear = LogisticRegression::new(DENSE_FEATURES, &num_embeddings, 0.05);
-    linear.train(&mut DatasetSource::new(&dataset, train, 128, Order::Shuffled(1))).unwrap();
+    linear.train(&mut RowSource::new(&dataset, train, 128, Order::Shuffled(1))).unwrap();
     let (mut evaluator, mut batch) = (Evaluator::new(Score::Probability), Batch::default());
     test_rows.start_epoch(0).unwrap();
     while test_rows.next_batch(&mut batch).unwrap() {

@@ -192,8 +192,12 @@ fn rows_without_labels_count_their_own_columns() {
     assert_eq!(message, "rows.tsv:1:40: 40 fields, expected 39 separated by tabs (13 integers, 26 ids)");
 }
 
+fn zst(bytes: &[u8]) -> Vec<u8> {
+    ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+}
+
 #[test]
-fn a_gz_is_read_like_the_text_in_it_whatever_its_name() {
+fn a_gz_or_a_zst_is_read_like_the_text_in_it_whatever_its_name() {
     let text: String = (0..100).map(|i| line_with(&[(2, &i.to_string())]) + "\n").collect();
     let (half, rest) = text.split_at(text.len() / 2);
     let (expected, ..) = read(text.as_bytes(), Labels::Present, BadRows::Stop);
@@ -203,6 +207,8 @@ fn a_gz_is_read_like_the_text_in_it_whatever_its_name() {
         ("one_member", gz(text.as_bytes())),
         ("two_members", [gz(half.as_bytes()), gz(rest.as_bytes())].concat()),
         ("a_member_of_nothing", [gz(text.as_bytes()), gz(b"")].concat()),
+        ("one_frame", zst(text.as_bytes())),
+        ("two_frames", [zst(half.as_bytes()), zst(rest.as_bytes())].concat()),
     ];
     for (name, bytes) in cases {
         let path = folder.path().join(name);
@@ -213,9 +219,10 @@ fn a_gz_is_read_like_the_text_in_it_whatever_its_name() {
 }
 
 #[test]
-fn a_broken_gz_is_an_error_even_when_bad_rows_are_skipped() {
+fn a_broken_gz_or_zst_is_an_error_even_when_bad_rows_are_skipped() {
     let text: String = (0..100).map(|i| line_with(&[(2, &i.to_string())]) + "\n").collect();
     let whole = gz(text.as_bytes());
+    let frame = zst(text.as_bytes());
     let mut wrong_sum = whole.clone();
     let sum = wrong_sum.len() - 6;
     wrong_sum[sum] ^= 1;
@@ -225,7 +232,10 @@ fn a_broken_gz_is_an_error_even_when_bad_rows_are_skipped() {
         ("in the data", whole[..whole.len() / 2].to_vec()),
         ("in the trailer", whole[..whole.len() - 1].to_vec()),
         ("wrong sum", wrong_sum),
-        ("text behind", [whole, text.into_bytes()].concat()),
+        ("text behind", [whole, text.clone().into_bytes()].concat()),
+        ("in a frame's header", frame[..5].to_vec()),
+        ("in a frame", frame[..frame.len() / 2].to_vec()),
+        ("text behind a frame", [frame, text.into_bytes()].concat()),
     ];
     for (name, bytes) in cases {
         let path = folder.path().join(name);

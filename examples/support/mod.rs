@@ -1,15 +1,20 @@
-//! What the examples share: flags, errors, progress, standard models and columns of figures.
+//! What the examples share: flags, errors, progress, rows and how they are trained on, standard models, columns of
+//! figures.
 
 // Each example uses its own part of this.
 #![allow(dead_code)]
 
 pub mod breakdown;
+pub mod cache;
 pub mod columns;
+pub mod flags;
 pub mod machine;
 pub mod models;
+pub mod training;
+pub mod watch;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{Command, Parser};
 use dlrm::backend::Cpu;
 use dlrm_kernels::Isa;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
@@ -21,7 +26,12 @@ use std::time::{Duration, Instant};
 
 /// The flags, or the exit code after help (0) or after one line about a wrong flag (1).
 pub fn parse_args<A: Parser>() -> Result<A, ExitCode> {
-    A::try_parse().map_err(|e| {
+    parse_args_of(A::command())
+}
+
+/// The same for a command whose flags were changed, such as their defaults.
+pub fn parse_args_of<A: Parser>(command: Command) -> Result<A, ExitCode> {
+    command.try_get_matches().and_then(|matches| A::from_arg_matches(&matches)).map_err(|e| {
         if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
             print!("{e}");
             return ExitCode::SUCCESS;

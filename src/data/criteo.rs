@@ -3,7 +3,7 @@
 //! A line is tab-separated: a label (`0` or `1`), 13 signed integers `I1..I13`, and 26 ids
 //! `C1..C26` of up to eight hexadecimal digits. An empty integer or id is missing, and counts as
 //! 0: so a missing id and `00000000` are one and the same, as in the reference. Kaggle's
-//! `test.txt` lacks the label. Lines end in `\n`; the last may lack it. A file may be a .gz.
+//! `test.txt` lacks the label. Lines end in `\n`; the last may lack it. A file may be a .gz or a .zst.
 //!
 //! The way of a row, one file each:
 //!
@@ -29,6 +29,7 @@ pub mod scan;
 pub mod split;
 pub mod vocabulary;
 pub mod write;
+mod zst;
 
 pub use dataset::{Dataset, DatasetBuilder};
 pub use reader::{BadRows, RowReader};

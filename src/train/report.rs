@@ -24,6 +24,8 @@ pub struct Record {
     pub rows_per_s: f64,
     /// Seconds of training until then, over all passes.
     pub train_seconds: f64,
+    /// Of these, seconds in which a thread that reads ahead had no batch ready.
+    pub waited_seconds: f64,
     /// Seconds of this evaluation.
     pub test_seconds: f64,
 }
@@ -41,7 +43,7 @@ pub struct Report<'a> {
 
 impl Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Record { evaluation: e, train_loss, train_seconds, .. } = self.record;
+        let Record { evaluation: e, train_loss, train_seconds, waited_seconds, .. } = self.record;
         let undefined = || "undefined: one class only".to_string();
         let with_reading = self.rows as f64 / (train_seconds + self.reading.as_secs_f64());
         let mut line = |name: &str, value: String| writeln!(f, "  {name:<34}{value:>12}");
@@ -52,6 +54,7 @@ impl Display for Report<'_> {
         line("base rate (clicks in the test rows)", format!("{:.3} %", 100.0 * e.base_rate))?;
         line("calibration (prediction / base)", e.calibration.map_or_else(undefined, |c| format!("{c:.4}")))?;
         line("rows a second, training", format!("{:.0}", self.rows as f64 / train_seconds))?;
+        line("waited for data", format!("{waited_seconds:.2} s"))?;
         line("rows a second, with reading", format!("{with_reading:.0}"))
     }
 }

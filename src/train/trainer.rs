@@ -208,7 +208,7 @@ impl<M: Model> Trainer<M> {
     ) -> Result<Vec<Record>> {
         let mut records = Vec::new();
         let mut batch = Batch::default();
-        let mut total = Duration::ZERO;
+        let (mut total, waited_before) = (Duration::ZERO, train.waited());
         for epoch in 1..=schedule.epochs {
             let mut pass = Pass::new(epoch, train.rows(), total);
             train.start_epoch(epoch - 1)?;
@@ -218,16 +218,22 @@ impl<M: Model> Trainer<M> {
                 observer.on_step(&pass.progress(self.steps, loss));
                 let due = schedule.test_freq.is_some_and(|n| self.steps.is_multiple_of(n));
                 if due && pass.rows < train.rows() {
-                    records.push(self.test(&mut pass, test, observer)?);
+                    records.push(self.test(&mut pass, train.waited() - waited_before, test, observer)?);
                 }
             }
-            records.push(self.test(&mut pass, test, observer)?);
+            records.push(self.test(&mut pass, train.waited() - waited_before, test, observer)?);
             total += pass.seconds();
         }
         Ok(records)
     }
 
-    fn test(&mut self, pass: &mut Pass, test: &mut dyn BatchSource, observer: &mut dyn Observer) -> Result<Record> {
+    fn test(
+        &mut self,
+        pass: &mut Pass,
+        waited: Duration,
+        test: &mut dyn BatchSource,
+        observer: &mut dyn Observer,
+    ) -> Result<Record> {
         pass.pause();
         let start = Instant::now();
         let evaluation = self.evaluate(test)?;
@@ -240,6 +246,7 @@ impl<M: Model> Trainer<M> {
             evaluation,
             rows_per_s: pass.rows_per_s(),
             train_seconds: (pass.before + pass.seconds()).as_secs_f64(),
+            waited_seconds: waited.as_secs_f64(),
             test_seconds: start.elapsed().as_secs_f64(),
         };
         observer.on_evaluation(&record)?;

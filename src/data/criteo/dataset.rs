@@ -69,8 +69,8 @@ impl Dataset {
     }
 
     /// Which rows train and which test.
-    pub fn split(&self) -> TimeSplit {
-        self.split
+    pub fn split(&self) -> &TimeSplit {
+        &self.split
     }
 
     /// Bad rows that were passed over.

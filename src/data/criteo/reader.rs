@@ -2,6 +2,7 @@
 
 use super::lines::{Lines, MAX_LINE};
 use super::row::{BadField, Labels, Row, field_at_end};
+use super::zst::Frames;
 use crate::error::{Error, Result};
 use flate2::bufread::MultiGzDecoder;
 use std::fs::File;
@@ -39,7 +40,7 @@ pub type Input = Box<dyn BufRead + Send>;
 const BUFFER: usize = 256 * 1024;
 
 impl RowReader<Input> {
-    /// Opens a file of rows, plain or .gz: its first two bytes tell, not its name.
+    /// Opens a file of rows, plain, .gz or .zst: its first bytes tell, not its name.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be opened or read.
@@ -53,8 +54,11 @@ impl RowReader<Input> {
 /// A file, plain or .gz: its first two bytes tell, not its name.
 pub(in crate::data) fn open(path: &Path) -> io::Result<Input> {
     let mut file = BufReader::with_capacity(BUFFER, File::open(path)?);
-    Ok(if file.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
+    let head = file.fill_buf()?;
+    Ok(if head.starts_with(&[0x1f, 0x8b]) {
         Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file)))
+    } else if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        Box::new(BufReader::with_capacity(BUFFER, Frames::new(file)))
     } else {
         Box::new(file)
     })

@@ -1,0 +1,168 @@
+//! The flags of the examples that train.
+
+use super::{Widths, positive};
+use clap::{Args, ValueEnum};
+use dlrm::backend::Interaction;
+use dlrm::data::criteo::{BadRows, DENSE_FEATURES};
+use dlrm::data::source::Order;
+use dlrm::nn::DlrmConfig;
+use dlrm::optim::{UpdateRule, schedule::LrPolicy};
+use dlrm::{Error, Result};
+use std::path::PathBuf;
+
+/// What depends on more than one flag, and differs between the reference's runs.
+pub struct Recipe {
+    /// The bottom MLP's widths between the dense features and the embedding dim.
+    pub hidden: &'static [usize],
+    /// Learning rate of plain SGD.
+    pub sgd_lr: f64,
+}
+
+/// How to train; the defaults are those of the reference's Kaggle run.
+#[derive(Args)]
+pub struct TrainFlags {
+    /// How gradients change parameters.
+    #[arg(long, value_enum, default_value_t = OptimizerName::Sgd)]
+    pub optimizer: OptimizerName,
+    /// Learning rate [default: 0.1 for sgd, 0.02 for adagrad and rowwise-adagrad, 0.001 for adam].
+    #[arg(long, value_parser = positive)]
+    pub lr: Option<f64>,
+    /// Rows a batch.
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub batch_size: u32,
+    /// Passes over the training rows.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub epochs: u64,
+    /// The length of an embedding.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub embedding_dim: u32,
+    /// Widths of the bottom MLP from the 13 dense features to the embedding dim [default:
+    /// 13-512-256-64-(embedding dim)].
+    #[arg(long, value_name = "WIDTHS")]
+    pub bottom_mlp: Option<Widths>,
+    /// Widths of the top MLP after the interaction.
+    #[arg(long, value_name = "WIDTHS", default_value_t = Widths(vec![512, 256, 1]))]
+    pub top_mlp: Widths,
+    /// How the vectors of a row meet.
+    #[arg(long, value_enum, default_value_t = InteractionName::Dot)]
+    pub interaction: InteractionName,
+    /// What is shuffled, anew in each pass: nothing, the rows of each day, or all rows.
+    #[arg(long, value_enum, default_value_t = Randomize::Total)]
+    pub data_randomize: Randomize,
+    /// Seed of initial values, of the order of rows and of generated rows.
+    #[arg(long, default_value_t = 123)]
+    pub seed: u64,
+    /// Threads; 0 means one for each processor. The result does not depend on it.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
+    pub threads: u16,
+    /// Test every so many steps, besides at the end of each pass.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub test_freq: Option<u64>,
+    /// Test on the whole last day, not on its first half as the reference does.
+    #[arg(long)]
+    pub full_test: bool,
+    /// Steps in which the learning rate rises from 0.
+    #[arg(long, default_value_t = 0)]
+    pub lr_warmup_steps: u64,
+    /// The step from which it falls.
+    #[arg(long, default_value_t = 0)]
+    pub lr_decay_start_step: u64,
+    /// Steps in which it falls, quadratically.
+    #[arg(long, default_value_t = 0)]
+    pub lr_decay_steps: u64,
+    /// Ids seen fewer times in the training days share a row of their table [default: 1].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub min_count: Option<u32>,
+    /// Pass over bad rows and count them, instead of stopping at the first.
+    #[arg(long)]
+    pub skip_bad_rows: bool,
+    /// A file to write one JSON object a line to, for each evaluation.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum OptimizerName {
+    Sgd,
+    Adagrad,
+    RowwiseAdagrad,
+    Adam,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum InteractionName {
+    Dot,
+    Cat,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Randomize {
+    None,
+    Day,
+    Total,
+}
+
+impl TrainFlags {
+    pub fn rule(&self) -> UpdateRule {
+        match self.optimizer {
+            OptimizerName::Sgd => UpdateRule::Sgd,
+            OptimizerName::Adagrad => UpdateRule::ADAGRAD,
+            OptimizerName::RowwiseAdagrad => UpdateRule::ROW_WISE_ADAGRAD,
+            OptimizerName::Adam => UpdateRule::ADAM,
+        }
+    }
+
+    pub fn policy(&self, recipe: &Recipe) -> Result<LrPolicy> {
+        let default = match self.optimizer {
+            OptimizerName::Sgd => recipe.sgd_lr,
+            OptimizerName::Adagrad | OptimizerName::RowwiseAdagrad => 0.02,
+            OptimizerName::Adam => 0.001,
+        };
+        let policy = LrPolicy {
+            base: self.lr.unwrap_or(default),
+            warmup_steps: self.lr_warmup_steps,
+            decay_start_step: self.lr_decay_start_step,
+            decay_steps: self.lr_decay_steps,
+        };
+        policy.validate()?;
+        Ok(policy)
+    }
+
+    pub fn order(&self) -> Order {
+        match self.data_randomize {
+            Randomize::None => Order::InOrder,
+            Randomize::Day => Order::ShuffledByDay(self.seed),
+            Randomize::Total => Order::Shuffled(self.seed),
+        }
+    }
+
+    pub fn bad_rows(&self) -> BadRows {
+        if self.skip_bad_rows { BadRows::Skip } else { BadRows::Stop }
+    }
+
+    pub fn config(&self, recipe: &Recipe, num_embeddings: Vec<usize>) -> Result<DlrmConfig> {
+        let dim = self.embedding_dim as usize;
+        let bottom = match &self.bottom_mlp {
+            Some(Widths(widths)) => widths.clone(),
+            None => [&[DENSE_FEATURES], recipe.hidden, &[dim]].concat(),
+        };
+        if bottom[0] != DENSE_FEATURES {
+            let widths = Widths(bottom);
+            return Err(Error::Config(format!(
+                "--bottom-mlp {widths}: the first width is expected to be {DENSE_FEATURES}, the dense features"
+            )));
+        }
+        let config = DlrmConfig {
+            embedding_dim: dim,
+            bottom_mlp: bottom[1..].to_vec(),
+            top_mlp: self.top_mlp.0.clone(),
+            interaction: match self.interaction {
+                InteractionName::Dot => Interaction::Dot,
+                InteractionName::Cat => Interaction::Cat,
+            },
+            ..DlrmConfig::criteo_kaggle(num_embeddings)
+        };
+        config.validate()?;
+        Ok(config)
+    }
+}

@@ -1,0 +1,67 @@
+//! Someone who watches a run and tells a person and a file.
+
+use super::Meter;
+use dlrm::metrics::Evaluation;
+use dlrm::train::{Observer, Progress, Record};
+use dlrm::{Error, Result};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Shows progress, and writes evaluations as they come.
+pub struct Watch {
+    meter: Option<Meter>,
+    json: Option<JsonLines>,
+}
+
+impl Watch {
+    pub fn new(json: Option<&Path>) -> Result<Self> {
+        Ok(Watch { meter: None, json: json.map(JsonLines::open).transpose()? })
+    }
+}
+
+/// A file of one object a line. What it held is only lost when the first line is there to write.
+struct JsonLines {
+    path: PathBuf,
+    file: File,
+    lines: u64,
+}
+
+impl JsonLines {
+    fn open(path: &Path) -> Result<Self> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        Ok(JsonLines { path: path.to_owned(), file: file.map_err(|e| Error::io(path, e))?, lines: 0 })
+    }
+
+    fn write(&mut self, record: &Record) -> Result<()> {
+        let line = serde_json::to_string(record).expect("numbers only");
+        let clear = if self.lines == 0 { self.file.set_len(0) } else { Ok(()) };
+        self.lines += 1;
+        clear.and_then(|()| writeln!(self.file, "{line}")).map_err(|e| Error::io(&self.path, e))
+    }
+}
+
+impl Observer for Watch {
+    fn on_step(&mut self, p: &Progress) {
+        let meter =
+            self.meter.get_or_insert_with(|| Meter::new(format!("epoch {}", p.epoch), Some(p.rows_in_epoch as u64)));
+        meter.update(p.rows as u64, || format!("{:.0} rows/s, loss {:.4}, ", p.rows_per_s, p.mean_loss));
+        if p.rows == p.rows_in_epoch {
+            meter.finish();
+            self.meter = None;
+        }
+    }
+
+    fn on_evaluation(&mut self, record: &Record) -> Result<()> {
+        let Evaluation { auc, logloss, accuracy, .. } = record.evaluation;
+        let auc = auc.map_or_else(|| "undefined".into(), |a| format!("{a:.5}"));
+        eprintln!(
+            "epoch {}, step {}: train loss {:.5}, test AUC {auc}, log loss {logloss:.5}, accuracy {:.3} %",
+            record.epoch,
+            record.step,
+            record.train_loss,
+            100.0 * accuracy
+        );
+        self.json.as_mut().map_or(Ok(()), |json| json.write(record))
+    }
+}

@@ -1,0 +1,83 @@
+//! Rows that can be had by number.
+
+use crate::batch::Batch;
+use crate::data::binary::RowFile;
+use crate::data::criteo::{DENSE_FEATURES, Dataset, SPARSE_FEATURES};
+use crate::error::Result;
+
+/// Rows in order of time that can be had by number, in any order.
+pub trait Samples: Send + Sync {
+    /// The number of rows.
+    fn rows(&self) -> u64;
+
+    /// Rows of each day; together all rows.
+    fn days(&self) -> Vec<u64>;
+
+    /// Rows of each embedding table that ids refer to.
+    fn num_embeddings(&self) -> Vec<usize>;
+
+    /// Refills `batch` with these rows, as a model takes them.
+    ///
+    /// # Errors
+    /// If a row cannot be read.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    fn fill(&self, rows: &[u64], batch: &mut Batch) -> Result<()>;
+}
+
+/// Dense features are `ln(1 + x)`; each table has one id a bag.
+impl Samples for Dataset {
+    fn rows(&self) -> u64 {
+        Dataset::rows(self) as u64
+    }
+
+    fn days(&self) -> Vec<u64> {
+        self.split().days().iter().map(|&day| day as u64).collect()
+    }
+
+    fn num_embeddings(&self) -> Vec<usize> {
+        Dataset::num_embeddings(self).to_vec()
+    }
+
+    fn fill(&self, rows: &[u64], batch: &mut Batch) -> Result<()> {
+        // Rows lie far apart in memory. Loops that do nothing but fetch have many fetches under
+        // way at once, so each array is gathered by itself, and logarithms come afterwards.
+        let rows = rows.iter().map(|&row| row as usize);
+        batch.clear(DENSE_FEATURES, SPARSE_FEATURES);
+        batch.labels.extend(rows.clone().map(|row| f32::from(self.labels()[row])));
+        for row in rows.clone() {
+            batch.dense.extend(self.ints()[row].map(|x| x as f32));
+        }
+        batch.dense.iter_mut().for_each(|x| *x = log_dense(*x));
+        for (table, bags) in batch.sparse.iter_mut().enumerate() {
+            rows.clone().for_each(|row| bags.push_bag(&[self.ids()[row][table]]));
+        }
+        Ok(())
+    }
+}
+
+/// `ln(1 + x)` in `f32`, as the reference transforms clipped integers (`dlrm_data_pytorch.py`,
+/// `collate_wrapper_criteo_offset`).
+fn log_dense(x: f32) -> f32 {
+    (x + 1.0).ln()
+}
+
+/// Dense features are transformed as the file's header says.
+impl Samples for RowFile {
+    fn rows(&self) -> u64 {
+        RowFile::rows(self)
+    }
+
+    fn days(&self) -> Vec<u64> {
+        self.header().days.clone()
+    }
+
+    fn num_embeddings(&self) -> Vec<usize> {
+        self.header().num_embeddings.iter().map(|&rows| rows as usize).collect()
+    }
+
+    fn fill(&self, rows: &[u64], batch: &mut Batch) -> Result<()> {
+        RowFile::fill(self, rows.iter().copied(), batch)
+    }
+}
