@@ -25,7 +25,7 @@ pub(super) fn finish(state: State, on_progress: &mut dyn FnMut(Progress)) -> Res
     let State { options, at, mut writer, sizes, asked, .. } = state;
     let rows = writer.rows();
     let mut report = |rows, phase| on_progress(Progress { rows, bytes: 0, total: 0, phase });
-    let days = days(options, &at.days, rows)?;
+    let days = days(options, &at.days, rows, at.skipped)?;
     let mut known: Vec<u32> = at.columns.columns().iter().map(|column| column.known).collect();
     let deferred: Vec<(usize, u64)> =
         at.columns.columns().iter().enumerate().filter_map(|(c, column)| Some((c, column.deferred_from?))).collect();
@@ -99,7 +99,7 @@ pub(super) fn finish(state: State, on_progress: &mut dyn FnMut(Progress)) -> Res
 }
 
 /// Rows of each day.
-fn days(options: &Options, files: &[u64], rows: u64) -> Result<Vec<u64>> {
+fn days(options: &Options, files: &[u64], rows: u64, skipped: u64) -> Result<Vec<u64>> {
     let days = match files {
         [_] => {
             let n = options.days as u64;
@@ -109,7 +109,8 @@ fn days(options: &Options, files: &[u64], rows: u64) -> Result<Vec<u64>> {
     };
     match days.iter().position(|&day| day == 0) {
         Some(_) if files.len() == 1 => {
-            let message = format!("{rows} rows, expected at least {}: one for each day", options.days);
+            let bad = if skipped > 0 { format!(" (and {skipped} bad, skipped)") } else { String::new() };
+            let message = format!("{rows} rows{bad}, expected at least {}: one for each day", options.days);
             Err(Error::file(&options.inputs[0], message))
         }
         Some(day) => Err(Error::file(&options.inputs[day], "no row, expected at least one for each day")),
