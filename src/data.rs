@@ -1,10 +1,13 @@
-//! From bytes to batches: readers, datasets, sources of batches, and generated rows.
+//! From bytes to batches: readers, datasets, sources of batches, and generated rows; how a cache fares
+//! with their ids.
 
 pub mod binary;
 pub mod criteo;
+pub mod locality;
 pub mod preprocess;
 pub mod random;
 pub mod schema;
 pub mod source;
 pub mod teacher;
 pub mod trace;
+pub mod zipf;

@@ -3,6 +3,8 @@
 #![allow(clippy::excessive_precision, reason = "17 digits, as NumPy prints them")]
 
 use dlrm::data::random::{Distribution, RandomBatches, RandomConfig};
+use dlrm::data::source::BatchSource;
+use dlrm::data::trace::StackDistribution;
 use dlrm::{Batch, JaggedTensor, Stream};
 
 /// One batch: dense features, (offsets, ids) a table, labels.
@@ -124,12 +126,81 @@ fn cases() -> Vec<Case> {
                 num_indices_per_lookup: 6,
                 fixed: true,
                 distribution: Distribution::Gaussian { min: 0.0, max: 7.0, mean: 3.5, sd: 1.0 },
-                ..config
+                ..config.clone()
             },
             batches: &[(&[0.696469188], &[(&[0, 6], &[2, 2, 3, 3, 3, 5])], &[0.684829712])],
             next_draw: 0.48093190148436094,
         },
+        Case {
+            name: "traces by stack distances",
+            config: RandomConfig {
+                dense_features: 2,
+                num_embeddings: vec![7, 12],
+                num_samples: 3,
+                num_indices_per_lookup: 4,
+                distribution: synthetic(false),
+                ..config.clone()
+            },
+            batches: &[
+                (
+                    &[0.696469188, 0.286139339, 0.226851448, 0.551314771],
+                    &[(&[0, 2, 4], &[1, 2, 1, 2]), (&[0, 2, 4], &[0, 7, 0, 7])],
+                    &[0.531827569, 0.634400964],
+                ),
+                (&[0.849431813, 0.724455297], &[(&[0, 2], &[1, 2]), (&[0, 1], &[7])], &[0.293714046]),
+            ],
+            next_draw: 0.6309761238544878,
+        },
+        Case {
+            name: "padded traces, one of them with ids outside its table, fixed bags, rounded labels",
+            config: RandomConfig {
+                dense_features: 1,
+                num_embeddings: vec![4, 12],
+                num_samples: 2,
+                num_indices_per_lookup: 8,
+                fixed: true,
+                distribution: synthetic(true),
+                round_targets: true,
+                ..config.clone()
+            },
+            batches: &[(
+                &[0.696469188, 0.286139339],
+                &[(&[0, 5, 10], &[1, 2, 3, 0, 1, 1, 2, 3, 0, 1]), (&[0, 2, 6], &[0, 7, 0, 3, 7, 11])],
+                &[0., 0.],
+            )],
+            next_draw: 0.4263513069628082,
+        },
+        Case {
+            name: "traces so long that ids are new a second time",
+            config: RandomConfig {
+                dense_features: 0,
+                num_embeddings: vec![7, 12],
+                num_samples: 2,
+                num_indices_per_lookup: 20,
+                fixed: true,
+                distribution: synthetic(false),
+                ..config
+            },
+            batches: &[(
+                &[],
+                &[(&[0, 6, 12], &[1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6]), (&[0, 4, 8], &[0, 3, 7, 11, 0, 3, 7, 11])],
+                &[0.318766415, 0.691970289],
+            )],
+            next_draw: 0.5543832497177721,
+        },
     ]
+}
+
+/// Traces for two tables: the one that the reference ships, and one of four ids, the largest 11.
+fn synthetic(padding: bool) -> Distribution {
+    let read = |text: &str| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        StackDistribution::read(file.path()).unwrap()
+    };
+    let shipped = read("1, 2, 3, 4, 5, 6\n0, 1, 3, 4, 5\n0.55, 0.64, 0.82, 0.91, 1.0\n");
+    let other = read("7, 0, 3, 11\n0, 1, 2, 4\n0.25, 0.5, 0.75, 1.0\n");
+    Distribution::Synthetic { tables: vec![shipped, other], padding }
 }
 
 fn collect(batches: &mut RandomBatches) -> Vec<Batch> {
@@ -190,6 +261,7 @@ fn impossible_configurations_are_named() {
         (RandomConfig { batch_size: 0, ..good() }, "the batch size is 0"),
         (RandomConfig { num_embeddings: vec![3, 0], ..good() }, "table 1 has 0 rows"),
         (RandomConfig { num_embeddings: vec![(1 << 32) + 1], ..good() }, "table 0 has 4294967297 rows"),
+        (RandomConfig { distribution: synthetic(false), num_embeddings: vec![9], ..good() }, "of 2 tables, expected 1"),
         (RandomConfig { distribution: gaussian(-1.0, 1.0, 0.0, 1.0), ..good() }, "between -1 and 1"),
         (RandomConfig { distribution: gaussian(0.0, 21.0, 0.0, 1.0), ..good() }, "min <= max < 21"),
         (RandomConfig { distribution: gaussian(2.0, 1.0, 0.0, 1.0), ..good() }, "between 2 and 1"),
@@ -199,5 +271,25 @@ fn impossible_configurations_are_named() {
     for (config, message) in cases {
         let error = RandomBatches::new(config, Stream::native(0)).unwrap_err().to_string();
         assert!(error.contains(message), "{error:?} should contain {message:?}");
+    }
+}
+
+/// The training loop's view: the same batches, pass after pass.
+#[test]
+fn random_batches_are_a_source() {
+    for case in cases() {
+        let mut batches = RandomBatches::new(case.config, Stream::numpy(123)).unwrap();
+        let first = collect(&mut batches);
+        let source: &mut dyn BatchSource = &mut batches;
+        assert_eq!(source.rows(), first.iter().map(Batch::len).sum::<usize>(), "{}", case.name);
+        for epoch in 0..2 {
+            source.start_epoch(epoch).unwrap();
+            let mut batch = Batch::default();
+            for expected in &first {
+                assert!(source.next_batch(&mut batch).unwrap());
+                assert_eq!(batch, *expected, "{}", case.name);
+            }
+            assert!(!source.next_batch(&mut batch).unwrap());
+        }
     }
 }

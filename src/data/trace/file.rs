@@ -24,7 +24,7 @@ impl StackDistribution {
             return Err(Error::file(path, message));
         };
         let distribution = StackDistribution {
-            line_accesses: numbers(path, 1, ids)?.into(),
+            line_accesses: numbers(path, 1, ids)?,
             distances: numbers(path, 2, distances)?,
             cumulative: numbers(path, 3, cumulative)?,
         };
