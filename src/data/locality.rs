@@ -73,7 +73,9 @@ impl LocalityProfiler {
 /// Accesses are taken one after the other.
 impl Extend<u32> for LocalityProfiler {
     fn extend<I: IntoIterator<Item = u32>>(&mut self, ids: I) {
-        ids.into_iter().for_each(|id| drop(self.access(id)));
+        for id in ids {
+            self.access(id);
+        }
     }
 }
 
