@@ -136,7 +136,7 @@ fn locality_of_the_sample_as_table_json_and_picture() {
     let starts: Vec<&str> =
         table.lines().map(|l| l.split(' ').next().unwrap()).filter(|w| w.starts_with('C')).collect();
     assert_eq!(starts, ["C9", "C3", "C9", "C3"], "{table}");
-    let svg = fs::read_to_string(svg).unwrap();
+    let svg = fs::read_to_string(&svg).unwrap();
     assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
     // A curve and its line in the legend for each column.
     assert_eq!((svg.matches("<polyline ").count(), svg.matches(">C3<").count()), (4, 1));

@@ -88,10 +88,8 @@ fn text(x: f64, y: f64, anchor: &str, text: &str) -> String {
     format!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"#222\">{text}</text>")
 }
 
-/// `1`, `1000`, `1M`.
+/// `1`, `10k`, `1M`.
 fn power_of_ten(exponent: u32) -> String {
-    match exponent {
-        0..=5 => 10_u32.pow(exponent).to_string(),
-        6.. => format!("{}M", 10_u64.pow(exponent - 6)),
-    }
+    let unit = ["", "k", "M", "G"][exponent as usize / 3];
+    format!("{}{unit}", 10_u32.pow(exponent % 3))
 }
