@@ -5,11 +5,14 @@
 //! looked up what, and is enough to [generate](StackDistribution::trace_generate_lru) (Algorithm 2)
 //! traces that a cache can't tell from the original.
 
+mod file;
+mod ids;
+
+pub use ids::{TraceFormat, read_trace, write_trace};
+
 use crate::error::{Error, Result};
 use crate::random::Stream;
 use std::collections::{BTreeMap, VecDeque};
-
-mod file;
 
 /// What Algorithm 1 reads off a trace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub struct TraceProfile {
 }
 
 /// Algorithm 1 of the paper: the stack distance of every access, `O(n·distinct)`.
+/// [`LocalityProfiler`](super::locality::LocalityProfiler) has the same distances in `O(n·log
+/// distinct)`, for traces with little locality.
 ///
 /// As in the reference an immediate repeat has distance 1; the paper's text would have it 0, which
 /// stands for a new id.
