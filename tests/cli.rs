@@ -98,68 +98,6 @@ fn a_mistake_in_a_measurement_s_flag_is_one_line_too() {
 }
 
 #[test]
-fn a_mistake_in_a_locality_s_flag_is_one_line_too() {
-    let dir = tempfile::tempdir().unwrap();
-    let write = |name: &str, bytes: &[u8]| {
-        let path = dir.path().join(name);
-        fs::write(&path, bytes).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let sample = sample().to_str().unwrap().to_owned();
-    let cut = write("cut.bin", b"DLRMROWS and no more");
-    let bad = write("bad.tsv", b"not a row\n");
-    let cases: [(&[&str], &str); 6] = [
-        (&["--data", "/nonexistent/train.txt"], "/nonexistent/train.txt: No such file or directory"),
-        (&["--data", &cut], "cut.bin: not a binary dataset"),
-        (&["--data", &bad], "bad.tsv:1:1: "),
-        (&["--data", &sample, "--columns", "C1,I2"], "--columns I2: expected some of C1, C2, "),
-        (&["--data", &sample, "--svg", "/nonexistent/a.svg"], "/nonexistent/a.svg: No such file or directory"),
-        (&["--rows", "7"], "unexpected argument '--rows' found"),
-    ];
-    for (args, expected) in cases {
-        let out = run("locality", args);
-        let stderr = String::from_utf8(out.stderr).unwrap();
-        assert_eq!(out.status.code(), Some(1), "{args:?}: {stderr}");
-        assert!(stderr.lines().count() == 1 && stderr.contains(expected), "{args:?}: {stderr}");
-    }
-}
-
-#[test]
-fn locality_of_the_sample_as_table_json_and_picture() {
-    let dir = tempfile::tempdir().unwrap();
-    let svg = dir.path().join("rates.svg");
-    let data = sample();
-    let args = ["--data", data.to_str().unwrap(), "--columns", "C9,C3", "--svg", svg.to_str().unwrap()];
-    let out = run("locality", &args);
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let table = String::from_utf8(out.stdout).unwrap();
-    let starts: Vec<&str> =
-        table.lines().map(|l| l.split(' ').next().unwrap()).filter(|w| w.starts_with('C')).collect();
-    assert_eq!(starts, ["C9", "C3", "C9", "C3"], "{table}");
-    let svg = fs::read_to_string(&svg).unwrap();
-    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
-    // A curve and its line in the legend for each column.
-    assert_eq!((svg.matches("<polyline ").count(), svg.matches(">C3<").count()), (4, 1));
-
-    let out = run("locality", &[&args[..], &["--json"]].concat());
-    let lines: Vec<serde_json::Value> =
-        String::from_utf8(out.stdout).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-    assert_eq!(lines.len(), 2);
-    let c9 = &lines[0];
-    let column: Vec<String> = fs::read_to_string(sample())
-        .unwrap()
-        .lines()
-        .map(|row| row.split('\t').nth(14 + 8).unwrap().to_owned())
-        .collect();
-    let different = column.iter().collect::<std::collections::HashSet<_>>().len();
-    let hottest = column.iter().map(|id| column.iter().filter(|other| *other == id).count()).max().unwrap();
-    assert_eq!((&c9["column"], &c9["accesses"], &c9["different"]), (&"C9".into(), &200.into(), &different.into()));
-    assert_eq!(c9["hottest_rows"][0]["share"], hottest as f64 / 200.0);
-    let again: u64 = c9["stack_distances"].as_array().unwrap().iter().map(|o| o["accesses"].as_u64().unwrap()).sum();
-    assert_eq!(again as usize, 200 - different);
-}
-
-#[test]
 fn an_unknown_instruction_set_is_one_line_too() {
     for name in ["criteo_kaggle", "train_step", "roofline"] {
         let out = example(name).env("DLRM_ISA", "sse9").output().unwrap();
