@@ -25,7 +25,7 @@ use crate::random::Stream;
 /// `H(x) = ∫₁ˣ h`, a point is drawn evenly under the hat `h` between 1/2 and `n + 1/2`, and
 /// inverting `H` finds its place. It is rounded to the next integer `k`, and kept if it lies in
 /// the last `h(k)` of the area that `k` has: so each `k` is kept with a mass of `h(k)` exactly.
-/// About one draw in ten or fewer has to be repeated.
+/// Fewer than two draws in a hundred have to be repeated.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Zipf {
     ranks: f64,
