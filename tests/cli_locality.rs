@@ -77,6 +77,10 @@ fn the_sample_as_table_json_and_picture() {
     let hottest = column.iter().map(|id| column.iter().filter(|other| *other == id).count()).max().unwrap();
     assert_eq!((&c9["column"], &c9["accesses"], &c9["different"]), (&"C9".into(), &200.into(), &different.into()));
     assert_eq!(c9["hottest_rows"][0]["share"], hottest as f64 / 200.0);
+    assert_eq!(
+        (&c9["hottest_percent"][2]["percent"], &c9["hottest_percent"][2]["share"]),
+        (&10.0.into(), &c9["hottest_rows"][0]["share"])
+    );
     let again: u64 = c9["stack_distances"].as_array().unwrap().iter().map(|o| o["accesses"].as_u64().unwrap()).sum();
     assert_eq!(again as usize, 200 - different);
 }

@@ -15,16 +15,22 @@ pub struct Report {
     /// Different rows, and so first accesses.
     different: usize,
     /// Shares of the accesses, as all shares here.
-    hottest_rows: Vec<Hottest<usize>>,
+    hottest_rows: Vec<HottestRows>,
     /// Of the different rows.
-    hottest_percent: Vec<Hottest<f64>>,
+    hottest_percent: Vec<HottestPercent>,
     /// First accesses apart.
     stack_distances: Vec<Octave>,
 }
 
 #[derive(Serialize)]
-struct Hottest<T> {
-    rows: T,
+struct HottestRows {
+    rows: usize,
+    share: f64,
+}
+
+#[derive(Serialize)]
+struct HottestPercent {
+    percent: f64,
     share: f64,
 }
 
@@ -41,10 +47,10 @@ impl Report {
     pub fn new(column: &str, locality: &Locality) -> Self {
         let different = locality.different();
         let hottest_rows =
-            HOTTEST.iter().map(|&rows| Hottest { rows, share: locality.share_of_hottest(rows) }).collect();
+            HOTTEST.iter().map(|&rows| HottestRows { rows, share: locality.share_of_hottest(rows) }).collect();
         let percent = |&percent: &f64| {
             let rows = (percent / 100.0 * different as f64).ceil() as usize;
-            Hottest { rows: percent, share: locality.share_of_hottest(rows) }
+            HottestPercent { percent, share: locality.share_of_hottest(rows) }
         };
         let octaves = locality.stack_distances().into_iter().enumerate();
         Report {
@@ -76,8 +82,9 @@ impl Report {
     fn bars(&self, octaves: usize) -> String {
         let counts: Vec<u64> = self.stack_distances.iter().map(|o| o.accesses).collect();
         let first = self.different as u64;
-        let highest = counts.iter().copied().fold(first, u64::max).max(1);
-        let bar = |n: u64| [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"][(8 * n).div_ceil(highest) as usize].repeat(2);
+        let highest = counts.iter().copied().fold(first, u64::max);
+        let bar =
+            |n: u64| [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"][(8 * n).div_ceil(highest.max(1)) as usize].repeat(2);
         let bars: String = counts.iter().map(|&n| bar(n)).collect();
         let highest = percent(share(highest, self.accesses));
         format!("{} │{bars:<width$}│ {highest:>6}", bar(first), width = 2 * octaves)
