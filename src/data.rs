@@ -1,7 +1,9 @@
-//! From bytes to batches: readers, datasets, sources of batches, and generated rows.
+//! From bytes to batches: readers, datasets, sources of batches, and generated rows; how a cache fares
+//! with their ids.
 
 pub mod binary;
 pub mod criteo;
+pub mod locality;
 pub mod preprocess;
 pub mod random;
 pub mod schema;
@@ -9,3 +11,4 @@ pub mod source;
 pub mod table;
 pub mod teacher;
 pub mod trace;
+pub mod zipf;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::excessive_precision, reason = "17 digits, as NumPy prints them")]
 
-use dlrm::data::trace::{StackDistribution, trace_profile};
+use dlrm::data::trace::{StackDistribution, TraceFormat, read_trace, trace_profile, write_trace};
 use dlrm::{Error, Stream};
 
 const TRACE: [u64; 11] = [1, 2, 3, 4, 5, 3, 4, 1, 1, 6, 3];
@@ -109,4 +109,40 @@ fn bad_files_are_named_by_line_and_position() {
     }
     let error = StackDistribution::new(&trace_profile(&[]), false).unwrap_err();
     assert!(matches!(error, Error::Config(_)), "{error}");
+}
+
+/// The reference's command: a trace from its file, its distribution, a trace of the same locality to
+/// a file, in the bytes that it writes itself (with NumPy 1; since NumPy 2 its text has type names in it).
+#[test]
+fn traces_from_file_to_file() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let binary: Vec<u8> = TRACE.iter().flat_map(|&id| [id as u8, 0, 0, 0, 0, 0, 0, 0]).collect();
+    let cases = [(TraceFormat::Text, b"1, 2, 3, 4, 5, 3, 4, 1, 1, 6, 3".to_vec()), (TraceFormat::Binary, binary)];
+    for (format, bytes) in cases {
+        std::fs::write(file.path(), &bytes).unwrap();
+        let trace = read_trace(file.path(), format).unwrap();
+        assert_eq!(trace, TRACE);
+        let distribution = StackDistribution::new(&trace_profile(&trace), false).unwrap();
+        let synthetic = distribution.trace_generate_lru(trace.len(), false, &mut Stream::numpy(123));
+        write_trace(file.path(), &synthetic, format).unwrap();
+        assert_eq!(read_trace(file.path(), format).unwrap(), [1, 2, 3, 4, 2, 5, 1, 2, 6, 3, 4]);
+        write_trace(file.path(), &TRACE, format).unwrap();
+        assert_eq!(std::fs::read(file.path()).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn bad_trace_files_are_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let cases = [
+        (TraceFormat::Text, "1, 2, -3", ":1:3: \" -3\", expected a number"),
+        (TraceFormat::Text, "1, 2\n3", "2 lines, expected one"),
+        (TraceFormat::Text, "", "0 lines, expected one"),
+        (TraceFormat::Binary, "1, 2", "4 bytes, expected a multiple of 8"),
+    ];
+    for (format, text, message) in cases {
+        std::fs::write(file.path(), text).unwrap();
+        let error = read_trace(file.path(), format).unwrap_err().to_string();
+        assert!(error.contains(message), "{error:?} should contain {message:?}");
+    }
 }

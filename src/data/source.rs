@@ -20,7 +20,7 @@ pub use rows::RowSource;
 pub use samples::Samples;
 
 use crate::batch::Batch;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -61,6 +61,21 @@ pub trait BatchSource {
     /// the batch ready. A source that makes its batches itself waits for nobody.
     fn waited(&self) -> Duration {
         Duration::ZERO
+    }
+}
+
+impl Position {
+    /// The number of the batch that begins here, in passes of `rows` samples in batches of `batch_size`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if none does, and it is not the end of a pass.
+    pub(super) fn batch(self, rows: usize, batch_size: usize) -> Result<u64> {
+        let (at, rows, size) = (self.rows, rows as u64, batch_size as u64);
+        if at > rows || (at < rows && !at.is_multiple_of(size)) {
+            let message = format!("{at} rows into a pass, but a pass has {rows}, in batches of {size}");
+            return Err(Error::Config(message));
+        }
+        Ok(at.div_ceil(size))
     }
 }
 

@@ -5,11 +5,14 @@
 //! looked up what, and is enough to [generate](StackDistribution::trace_generate_lru) (Algorithm 2)
 //! traces that a cache can't tell from the original.
 
+mod file;
+mod ids;
+
+pub use ids::{TraceFormat, read_trace, write_trace};
+
 use crate::error::{Error, Result};
 use crate::random::Stream;
 use std::collections::{BTreeMap, VecDeque};
-
-mod file;
 
 /// What Algorithm 1 reads off a trace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub struct TraceProfile {
 }
 
 /// Algorithm 1 of the paper: the stack distance of every access, `O(n·distinct)`.
+/// [`LocalityProfiler`](super::locality::LocalityProfiler) has the same distances in `O(n·log
+/// distinct)`, for traces with little locality.
 ///
 /// As in the reference an immediate repeat has distance 1; the paper's text would have it 0, which
 /// stands for a new id.
@@ -53,7 +58,7 @@ pub fn trace_profile(trace: &[u64]) -> TraceProfile {
 #[derive(Debug, Clone, PartialEq)]
 pub struct StackDistribution {
     /// Distinct ids, first access first; at least as many as the largest distance.
-    line_accesses: VecDeque<u64>,
+    line_accesses: Vec<u64>,
     /// Rising, from 0.
     distances: Vec<usize>,
     /// `P(distance ≤ distances[j])`, not falling, to 1.
@@ -95,7 +100,7 @@ impl StackDistribution {
             Some(*sum)
         });
         Ok(StackDistribution {
-            line_accesses: profile.line_accesses.iter().copied().collect(),
+            line_accesses: profile.line_accesses.clone(),
             cumulative: cumulative.collect(),
             distances: counts.into_keys().collect(),
         })
@@ -121,19 +126,31 @@ impl StackDistribution {
     }
 
     fn generate(&self, len: usize, padding: bool, repeat: Repeat, stream: &mut Stream) -> Vec<u64> {
-        // New ids leave at the front; the most recent is at the back.
-        let mut stack = self.line_accesses.clone();
+        // The ids seen; the most recent is at the back. The paper keeps those not yet seen in front
+        // of them, in order: so many times nothing moves, however long the list is.
+        let mut stack = VecDeque::new();
         let mut seen = 0;
         let mut trace = Vec::with_capacity(len);
         for _ in 0..len {
-            let distance = self.generate_stack_distance(seen, padding, stream);
-            let position = if distance == 0 { 0 } else { stack.len() - distance };
-            let id = stack[position];
-            if distance == 0 || matches!(repeat, Repeat::MovesToTop) {
-                stack.remove(position);
-                stack.push_back(id);
-            }
-            seen += usize::from(distance == 0);
+            let id = match self.generate_stack_distance(seen, padding, stream) {
+                0 => {
+                    seen += 1;
+                    // Once all have been new, the one at the front is new again.
+                    let unseen = self.line_accesses.get(stack.len()).copied();
+                    let id = unseen.or_else(|| stack.pop_front()).expect("a trace has ids");
+                    stack.push_back(id);
+                    id
+                }
+                distance => {
+                    let position = stack.len() - distance;
+                    let id = stack[position];
+                    if matches!(repeat, Repeat::MovesToTop) {
+                        stack.remove(position);
+                        stack.push_back(id);
+                    }
+                    id
+                }
+            };
             trace.push(id);
         }
         trace

@@ -188,7 +188,7 @@ fn parse(bytes: &[u8], prelude: &Prelude) -> Option<(Header, Vec<Range<usize>>)>
     let keys = (0..columns).map(|_| next()).collect::<Option<Vec<_>>>()?;
     let ends = bytes[ends_at as usize..keys_at as usize].as_chunks().0;
     let ends_fit = ends.is_sorted_by_key(|end| u64::from_le_bytes(*end))
-        && ends.last().is_none_or(|end| u64::from_le_bytes(*end) * 4 == rows_len);
+        && ends.last().is_none_or(|end| u64::from_le_bytes(*end).checked_mul(4) == Some(rows_len));
     let row_words = 1 + header.schema.dense.len() + columns;
     let agrees = ends_fit
         && at == sums_at as usize

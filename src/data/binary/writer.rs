@@ -100,6 +100,8 @@ impl RowWriter {
         file.seek(SeekFrom::Start(PRELUDE as u64))?;
         let mut scan = Scan { ends: (self.words == 0).then(Ends::default), sums: Vec::new() };
         scan.rows(&mut file, self.bytes)?;
+        let ended = scan.ends.as_ref().map_or(self.rows, |ends| ends.words.len() as u64);
+        assert_eq!(ended, self.rows, "RowWriter: rows by their lengths, and as they were counted");
 
         let mut out = Summed { file: BufWriter::with_capacity(BLOCK, file), crc: Hasher::new() };
         out.write_all(bytemuck::cast_slice(scan.ends.as_ref().map_or(&[], |ends| &ends.words[..])))?;

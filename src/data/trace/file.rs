@@ -24,7 +24,7 @@ impl StackDistribution {
             return Err(Error::file(path, message));
         };
         let distribution = StackDistribution {
-            line_accesses: numbers(path, 1, ids)?.into(),
+            line_accesses: numbers(path, 1, ids)?,
             distances: numbers(path, 2, distances)?,
             cumulative: numbers(path, 3, cumulative)?,
         };
@@ -86,7 +86,7 @@ fn check_cumulative(cumulative: &[f64], distances: usize) -> Result<(), Fault> {
 }
 
 /// The numbers of one line; a line has at least one field.
-fn numbers<T: FromStr>(path: &Path, line: u64, text: &str) -> Result<Vec<T>> {
+pub(super) fn numbers<T: FromStr>(path: &Path, line: u64, text: &str) -> Result<Vec<T>> {
     let number = |(i, field): (usize, &str)| {
         let wanted = std::any::type_name::<T>();
         field
@@ -101,6 +101,6 @@ fn row_error(path: &Path, line: u64, column: usize, message: String) -> Error {
     Error::Row { path: path.to_owned(), line, column, message }
 }
 
-fn joined<T: Display>(numbers: impl IntoIterator<Item = T>) -> String {
+pub(super) fn joined<T: Display>(numbers: impl IntoIterator<Item = T>) -> String {
     numbers.into_iter().map(|n| n.to_string()).collect::<Vec<_>>().join(", ")
 }

@@ -1,23 +1,24 @@
-//! Random batches against the public reference's `RandomDataset`, seed 123.
+//! What was asked for, and what the reference made of it.
 
 #![allow(clippy::excessive_precision, reason = "17 digits, as NumPy prints them")]
 
-use dlrm::data::random::{Distribution, RandomBatches, RandomConfig};
-use dlrm::{Batch, JaggedTensor, Stream};
+use dlrm::data::random::{Distribution, RandomConfig};
+use dlrm::data::trace::StackDistribution;
 
 /// One batch: dense features, (offsets, ids) a table, labels.
-type Golden = (&'static [f32], &'static [(&'static [u32], &'static [u32])], &'static [f32]);
+pub type Golden = (&'static [f32], &'static [(&'static [u32], &'static [u32])], &'static [f32]);
 
-struct Case {
-    name: &'static str,
-    config: RandomConfig,
-    batches: &'static [Golden],
+pub struct Case {
+    pub name: &'static str,
+    pub config: RandomConfig,
+    pub batches: &'static [Golden],
     /// `np.random.rand()` after the last batch.
-    next_draw: f64,
+    pub next_draw: f64,
 }
 
-/// `RandomDataset(...)[j]` for each `j`, and `np.random.rand()` after them, with NumPy 2.4.
-fn cases() -> Vec<Case> {
+/// `RandomDataset(...)[j]` for each `j`, and `np.random.rand()` after them, with NumPy 2.4. Of traces, which
+/// can't be had that way, `generate_synthetic_input_batch` and `generate_random_output_batch` in turn.
+pub fn cases() -> Vec<Case> {
     let config = RandomConfig {
         dense_features: 4,
         num_embeddings: vec![4, 3, 2],
@@ -124,80 +125,79 @@ fn cases() -> Vec<Case> {
                 num_indices_per_lookup: 6,
                 fixed: true,
                 distribution: Distribution::Gaussian { min: 0.0, max: 7.0, mean: 3.5, sd: 1.0 },
-                ..config
+                ..config.clone()
             },
             batches: &[(&[0.696469188], &[(&[0, 6], &[2, 2, 3, 3, 3, 5])], &[0.684829712])],
             next_draw: 0.48093190148436094,
         },
+        Case {
+            name: "traces by stack distances",
+            config: RandomConfig {
+                dense_features: 2,
+                num_embeddings: vec![7, 12],
+                num_samples: 3,
+                num_indices_per_lookup: 4,
+                distribution: synthetic(false),
+                ..config.clone()
+            },
+            batches: &[
+                (
+                    &[0.696469188, 0.286139339, 0.226851448, 0.551314771],
+                    &[(&[0, 2, 4], &[1, 2, 1, 2]), (&[0, 2, 4], &[0, 7, 0, 7])],
+                    &[0.531827569, 0.634400964],
+                ),
+                (&[0.849431813, 0.724455297], &[(&[0, 2], &[1, 2]), (&[0, 1], &[7])], &[0.293714046]),
+            ],
+            next_draw: 0.6309761238544878,
+        },
+        Case {
+            name: "padded traces, one of them with ids outside its table, fixed bags, rounded labels",
+            config: RandomConfig {
+                dense_features: 1,
+                num_embeddings: vec![4, 12],
+                num_samples: 2,
+                num_indices_per_lookup: 8,
+                fixed: true,
+                distribution: synthetic(true),
+                round_targets: true,
+                ..config.clone()
+            },
+            batches: &[(
+                &[0.696469188, 0.286139339],
+                &[(&[0, 5, 10], &[1, 2, 3, 0, 1, 1, 2, 3, 0, 1]), (&[0, 2, 6], &[0, 7, 0, 3, 7, 11])],
+                &[0., 0.],
+            )],
+            next_draw: 0.4263513069628082,
+        },
+        Case {
+            name: "traces so long that ids are new a second time",
+            config: RandomConfig {
+                dense_features: 0,
+                num_embeddings: vec![7, 12],
+                num_samples: 2,
+                num_indices_per_lookup: 20,
+                fixed: true,
+                distribution: synthetic(false),
+                ..config
+            },
+            batches: &[(
+                &[],
+                &[(&[0, 6, 12], &[1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6]), (&[0, 4, 8], &[0, 3, 7, 11, 0, 3, 7, 11])],
+                &[0.318766415, 0.691970289],
+            )],
+            next_draw: 0.5543832497177721,
+        },
     ]
 }
 
-fn collect(batches: &mut RandomBatches) -> Vec<Batch> {
-    let mut batch = Batch::default();
-    let mut all = Vec::new();
-    while batches.next_batch(&mut batch) {
-        all.push(batch.clone());
-    }
-    all
-}
-
-#[test]
-fn batches_are_the_references() {
-    for case in cases() {
-        let golden: Vec<Batch> = case
-            .batches
-            .iter()
-            .map(|(dense, sparse, labels)| Batch {
-                dense: dense.to_vec(),
-                dense_features: case.config.dense_features,
-                sparse: sparse.iter().map(|(o, v)| JaggedTensor::new(v.to_vec(), o.to_vec(), None).unwrap()).collect(),
-                labels: labels.to_vec(),
-            })
-            .collect();
-        let mut batches = RandomBatches::new(case.config, Stream::numpy(123)).unwrap();
-        for pass in 0..2 {
-            assert_eq!(batches.num_batches(), golden.len(), "{}", case.name);
-            assert_eq!(collect(&mut batches), golden, "{}, pass {pass}", case.name);
-            assert_eq!(batches.stream().clone().uniform(), case.next_draw, "{}", case.name);
-            batches.reset();
-        }
-    }
-}
-
-/// The same generator on the native stream: other numbers, the same shapes and limits.
-#[test]
-fn native_batches_fit_their_tables() {
-    for case in cases() {
-        let config = case.config;
-        let mut batches = RandomBatches::new(config.clone(), Stream::native(1)).unwrap();
-        let first = collect(&mut batches);
-        batches.reset();
-        assert_eq!(first, collect(&mut batches), "{}", case.name);
-        assert_eq!(first.len(), case.batches.len(), "{}", case.name);
-        for (batch, golden) in first.iter().zip(case.batches) {
-            batch.check(config.dense_features, config.num_embeddings.iter().copied()).unwrap();
-            assert_eq!(batch.len(), golden.2.len(), "{}", case.name);
-            assert_ne!(batch.labels, golden.2, "{}", case.name);
-        }
-    }
-}
-
-#[test]
-fn impossible_configurations_are_named() {
-    let good = || cases().swap_remove(2).config;
-    let gaussian = |min, max, mean, sd| Distribution::Gaussian { min, max, mean, sd };
-    let cases = [
-        (RandomConfig { batch_size: 0, ..good() }, "the batch size is 0"),
-        (RandomConfig { num_embeddings: vec![3, 0], ..good() }, "table 1 has 0 rows"),
-        (RandomConfig { num_embeddings: vec![(1 << 32) + 1], ..good() }, "table 0 has 4294967297 rows"),
-        (RandomConfig { distribution: gaussian(-1.0, 1.0, 0.0, 1.0), ..good() }, "between -1 and 1"),
-        (RandomConfig { distribution: gaussian(0.0, 21.0, 0.0, 1.0), ..good() }, "min <= max < 21"),
-        (RandomConfig { distribution: gaussian(2.0, 1.0, 0.0, 1.0), ..good() }, "between 2 and 1"),
-        (RandomConfig { distribution: gaussian(0.0, 1.0, f64::NAN, 1.0), ..good() }, "mean NaN"),
-        (RandomConfig { distribution: gaussian(0.0, 1.0, 0.0, -1.0), ..good() }, "deviation -1"),
-    ];
-    for (config, message) in cases {
-        let error = RandomBatches::new(config, Stream::native(0)).unwrap_err().to_string();
-        assert!(error.contains(message), "{error:?} should contain {message:?}");
-    }
+/// Traces for two tables: the one that the reference ships, and one of four ids, the largest 11.
+pub fn synthetic(padding: bool) -> Distribution {
+    let read = |text: &str| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        StackDistribution::read(file.path()).unwrap()
+    };
+    let shipped = read("1, 2, 3, 4, 5, 6\n0, 1, 3, 4, 5\n0.55, 0.64, 0.82, 0.91, 1.0\n");
+    let other = read("7, 0, 3, 11\n0, 1, 2, 4\n0.25, 0.5, 0.75, 1.0\n");
+    Distribution::Synthetic { tables: vec![shipped, other], padding }
 }
