@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod criteo;
+pub mod formats;
 pub mod preprocess;
 pub mod random;
 pub mod schema;
