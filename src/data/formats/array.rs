@@ -98,8 +98,7 @@ impl<R: Read> Array<R> {
             }
             Numbers::Columns(file, partial) => {
                 numbers.resize(rows * columns, 0.0);
-                let mut column = 0;
-                for part in self.bytes.chunks_exact_mut(rows * size as usize) {
+                for (column, part) in self.bytes.chunks_exact_mut(rows * size as usize).enumerate() {
                     let start = (column as u64 * self.rows + self.at) * size;
                     let read = file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(part));
                     read.map_err(|e| Error::io(partial.path(), e))?;
@@ -108,7 +107,6 @@ impl<R: Read> Array<R> {
                         numbers[place] = x;
                         place += columns;
                     });
-                    column += 1;
                 }
             }
         }
