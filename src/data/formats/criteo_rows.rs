@@ -79,7 +79,7 @@ impl<'a> CriteoRows<'a> {
                 (Number::Real, _) => shift(f32::from_bits(word)),
                 (Number::Integer, _) => shift(word as i32 as f32),
             };
-            transformed[c] = self.dense.finite(i, c, f64::from(x))?;
+            transformed[c] = self.dense.finite(format_args!("{i}, {c}"), f64::from(x))?;
         }
         Ok(transformed)
     }
@@ -89,7 +89,7 @@ impl<'a> CriteoRows<'a> {
         let row = self.rows.row(i);
         let mut ids = [0; SPARSE_FEATURES];
         for (c, (id, &count)) in ids.iter_mut().zip(&self.rows.header().num_embeddings).enumerate() {
-            *id = self.ids.id(i, c, f64::from(row[IDS + c]), Some(count))? as i32;
+            *id = self.ids.id(format_args!("{i}, {c}"), f64::from(row[IDS + c]), Some(count))? as i32;
         }
         Ok(ids)
     }

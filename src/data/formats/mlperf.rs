@@ -49,7 +49,7 @@ fn append(path: &Path, sink: &mut RowSink) -> Result<()> {
         file.read_exact(bytemuck::cast_slice_mut(&mut row)).map_err(io)?;
         let value = |column: usize| f64::from(row[column] as i32);
         let label = place.label(format_args!("{i}, 0"), value(0))?;
-        (IDS..WORDS).try_for_each(|column| place.id(i, column, value(column), None).map(drop))?;
+        (IDS..WORDS).try_for_each(|column| place.id(format_args!("{i}, {column}"), value(column), None).map(drop))?;
         sink.push(label, &row[1..IDS], row[IDS..].chunks(1))?;
     }
     sink.end_file(path)

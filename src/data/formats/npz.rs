@@ -71,7 +71,7 @@ fn open(path: &Path) -> Result<Archive> {
 fn array<'a>(
     archive: &'a mut Archive,
     path: &Path,
-    name: &'static str,
+    name: &str,
     columns: usize,
     output: &Path,
 ) -> Result<Array<Member<'a>>> {

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     path: PathBuf,
-    array: &'static str,
+    array: String,
 }
 
 impl Place {
-    pub fn new(path: &Path, array: &'static str) -> Place {
-        Place { path: path.to_owned(), array }
+    pub fn new(path: &Path, array: &str) -> Place {
+        Place { path: path.to_owned(), array: array.to_owned() }
     }
 
     /// The array as a whole is wrong.
@@ -48,33 +48,31 @@ impl Place {
     }
 
     /// An `i32`.
-    pub fn integer(&self, row: u64, column: usize, value: f64) -> Result<i32> {
+    pub fn integer(&self, index: impl Display, value: f64) -> Result<i32> {
         // The cast saturates, so that only what an i32 can hold comes back as it was.
         if f64::from(value as i32) == value {
             return Ok(value as i32);
         }
-        Err(self.number(format_args!("{row}, {column}"), value, "a whole number of 32 bits"))
+        Err(self.number(index, value, "a whole number of 32 bits"))
     }
 
     /// An `f32` that is neither infinite nor no number.
-    pub fn finite(&self, row: u64, column: usize, value: f64) -> Result<f32> {
+    pub fn finite(&self, index: impl Display, value: f64) -> Result<f32> {
         if (value as f32).is_finite() {
             return Ok(value as f32);
         }
-        Err(self.number(format_args!("{row}, {column}"), value, "a finite number"))
+        Err(self.number(index, value, "a finite number"))
     }
 
-    /// An id, which is not negative, and below `count` if that is known.
-    pub fn id(&self, row: u64, column: usize, value: f64, count: Option<u64>) -> Result<u32> {
+    /// An id, which is not negative, and below the `size` of its table if that is known.
+    pub fn id(&self, index: impl Display, value: f64, size: Option<u64>) -> Result<u32> {
         let id = value as i32;
-        let whole = id >= 0 && f64::from(id) == value;
-        match count {
-            _ if !whole => {
-                Err(self.number(format_args!("{row}, {column}"), value, "an id: a whole number from 0 to 2147483647"))
-            }
-            Some(count) if id as u64 >= count => {
-                let index = format_args!("{row}, {column}");
-                Err(self.number(index, value, format_args!("an id below counts[{column}], {count}")))
+        if id < 0 || f64::from(id) != value {
+            return Err(self.number(index, value, "an id: a whole number from 0 to 2147483647"));
+        }
+        match size {
+            Some(size) if id as u64 >= size => {
+                Err(self.number(index, value, format_args!("an id below {size}, the size of its table")))
             }
             _ => Ok(id as u32),
         }

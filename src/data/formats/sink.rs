@@ -70,6 +70,12 @@ impl RowSink {
         self.header.num_embeddings.iter_mut().zip(counts).for_each(|(size, &count)| *size = (*size).max(count));
     }
 
+    /// Rows since the last file ended.
+    #[cfg(feature = "parquet")]
+    pub fn rows_of_file(&self) -> u64 {
+        self.writer.rows() - self.earlier
+    }
+
     /// The rows since the last call are those of the file at `path`, and a day.
     ///
     /// # Errors

@@ -59,13 +59,7 @@ fn file(prefix: &Path, what: &str) -> PathBuf {
     path.into()
 }
 
-fn array(
-    prefix: &Path,
-    what: &'static str,
-    columns: usize,
-    dtype: Dtype,
-    output: &Path,
-) -> Result<Array<BufReader<File>>> {
+fn array(prefix: &Path, what: &str, columns: usize, dtype: Dtype, output: &Path) -> Result<Array<BufReader<File>>> {
     let path = file(prefix, what);
     let io = |e| Error::io(&path, e);
     let file = File::open(&path).map_err(io)?;

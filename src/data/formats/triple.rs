@@ -6,6 +6,7 @@ use super::sink::RowSink;
 use crate::data::criteo::{DENSE_FEATURES, SPARSE_FEATURES};
 use crate::data::schema::Number;
 use crate::error::{Error, Result};
+use std::fmt::Display;
 use std::io::Read;
 use std::path::Path;
 
@@ -43,10 +44,14 @@ impl<R: Read> Triple<R> {
             for ((row, &label), (dense, ids)) in (first..).zip(&labels).zip(of_row) {
                 let label = self.labels.place().label(row, label)?;
                 for (column, (word, &x)) in dense_words.iter_mut().zip(dense).enumerate() {
-                    *word = dense_word(self.dense.place(), row, column, x, number)?;
+                    *word = dense_word(self.dense.place(), format_args!("{row}, {column}"), x, number)?;
                 }
                 for (column, (word, &id)) in id_words.iter_mut().zip(ids).enumerate() {
-                    *word = self.ids.place().id(row, column, id, counts.map(|counts| counts[column]))?;
+                    *word = self.ids.place().id(
+                        format_args!("{row}, {column}"),
+                        id,
+                        counts.map(|counts| counts[column]),
+                    )?;
                 }
                 sink.push(label, &dense_words, id_words.chunks(1))?;
             }
@@ -58,9 +63,10 @@ impl<R: Read> Triple<R> {
     }
 }
 
-fn dense_word(place: &Place, row: u64, column: usize, x: f64, number: Number) -> Result<u32> {
+/// A dense number as a word of a row.
+pub(super) fn dense_word(place: &Place, index: impl Display, x: f64, number: Number) -> Result<u32> {
     match number {
-        Number::Integer => place.integer(row, column, x).map(|x| x as u32),
-        Number::Real => place.finite(row, column, x).map(f32::to_bits),
+        Number::Integer => place.integer(index, x).map(|x| x as u32),
+        Number::Real => place.finite(index, x).map(f32::to_bits),
     }
 }
