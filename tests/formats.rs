@@ -6,7 +6,7 @@ use dlrm::data::binary::{Header, Keys, RowFile, RowWriter, Source};
 use dlrm::data::formats::{mlperf, npz, torchrec};
 use dlrm::data::schema::{CategoricalColumn, Number, Schema, Transform};
 use std::fs::{self, File};
-use std::io::{Cursor, Read, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
@@ -15,10 +15,9 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 /// Rows enough for more than two blocks.
 const MANY: u64 = 20_000;
 
-/// The number in column `c` of row `i`, from 0 below `n`.
-fn draw(i: u64, c: u64, n: u64) -> u64 {
-    (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(c << 40).wrapping_mul(0xD6E8_FEB8_6659_FD93)
-        >> 33 % n.max(1)
+/// A number for column `c` of row `i`, below 2^31.
+fn draw(i: u64, c: u64) -> u64 {
+    (i * 40 + c + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33
 }
 
 fn label(i: u64) -> i32 {
@@ -26,11 +25,11 @@ fn label(i: u64) -> i32 {
 }
 
 fn integer(i: u64, c: u64) -> i32 {
-    (draw(i, c, 1 << 31) % 5000) as i32
+    (draw(i, c) % 5000) as i32
 }
 
 fn id(i: u64, c: u64) -> i32 {
-    (draw(i, 20 + c, 1 << 31) % (3 + c)) as i32
+    (draw(i, 13 + c) % (3 + c)) as i32
 }
 
 /// Words of Criteo's columns.
@@ -190,8 +189,8 @@ fn golden_header(descr: &str, shape: &str) -> Vec<u8> {
 
 #[test]
 fn arrays_have_the_bytes_numpy_writes() {
-    let golden = b"\x93NUMPY\x01\x00v\x00{'descr': '<i4', 'fortran_order': False, 'shape': (3, 13), }   \
-                                                      \n";
+    let text = b"\x93NUMPY\x01\x00v\x00{'descr': '<i4', 'fortran_order': False, 'shape': (3, 13), }";
+    let golden = [&text[..], &[b' '; 57], b"\n"].concat();
     assert_eq!(golden_header("<i4", "(3, 13)"), golden);
 
     let dir = TempDir::new().unwrap();
@@ -507,18 +506,17 @@ fn no_damage_makes_a_reader_panic() {
         archive(&path, method, &arrays(2, "<i4", by_columns));
         let good = fs::read(&path).unwrap();
         npz::read(&[&path], &output).unwrap();
-        let whole = fs::read(&output).unwrap();
         for len in (0..good.len()).step_by(7) {
             fs::write(&path, &good[..len]).unwrap();
             assert!(npz::read(&[&path], &output).is_err(), "{len} bytes");
         }
-        for (at, flip) in (0..good.len()).flat_map(|at| [(at, 1), (at, 0xFF)]) {
+        for at in 0..good.len() {
             let mut bad = good.clone();
-            bad[at] ^= flip;
+            bad[at] ^= 1 << (at % 8);
             fs::write(&path, &bad).unwrap();
-            // A date may change, a number not.
+            // A name or a date may change, a number not.
             if npz::read(&[&path], &output).is_ok() {
-                assert_eq!(fs::read(&output).unwrap(), whole, "byte {at}");
+                assert_rows(&output, 2);
             }
         }
     }

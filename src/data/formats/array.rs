@@ -140,7 +140,7 @@ fn at_end(reader: &mut impl Read, place: &Place) -> Result<()> {
 
 /// Copies `len` bytes to a file beside `output`.
 fn columns_of<R: Read>(reader: &mut R, len: u64, place: &Place, output: &Path) -> Result<Numbers<R>> {
-    let partial = Partial::beside(output, "columns")?;
+    let partial = Partial::beside(output, place.array())?;
     let io = |e| Error::io(partial.path(), e);
     let mut file =
         File::options().read(true).write(true).create(true).truncate(true).open(partial.path()).map_err(io)?;

@@ -17,6 +17,11 @@ impl Place {
         Place { path: path.to_owned(), array: array.to_owned() }
     }
 
+    /// Its name.
+    pub fn array(&self) -> &str {
+        &self.array
+    }
+
     /// The array as a whole is wrong.
     pub fn fault(&self, message: impl Display) -> Error {
         Error::file(&self.path, format!("{} {message}", self.array))
