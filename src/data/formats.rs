@@ -10,8 +10,9 @@
 //! `read` makes one binary dataset of one or more files, each of which becomes a day. `write` makes one file
 //! of all rows of a dataset, whatever their days; vocabularies are in none of these formats, and are lost.
 //!
-//! Both hold a few thousand rows in memory at a time, whatever the size of the files. What they make has
-//! another name until it is whole and on the disk, `.NAME.PID.part`, which is removed if something is wrong.
+//! Both hold some thousand rows in memory at a time, whatever the size of the files. What they make has another
+//! name until it is whole and on the disk, `.NAME.PID.part`. An array of NumPy whose columns lie together is
+//! first copied to `.NAME.PID.ARRAY`, uncompressed. Both are removed if something is wrong.
 //!
 //! A file is not trusted: each length in it is compared with the length of the file, and each number with
 //! what its column may hold. The first that does not fit is named, counting from 0 as NumPy does:

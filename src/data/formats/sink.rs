@@ -8,13 +8,14 @@ use std::path::Path;
 
 /// A binary dataset in the making.
 pub(super) struct RowSink {
-    partial: Partial,
     writer: RowWriter,
     header: Header,
     /// The words of the row that was pushed last.
     words: Vec<u32>,
     /// Rows of the files that are whole.
     earlier: u64,
+    /// The last field, so that the writer has closed the file before it is removed.
+    partial: Partial,
 }
 
 impl RowSink {
@@ -34,7 +35,7 @@ impl RowSink {
             schema,
         };
         let writer = RowWriter::create(partial.path(), words)?;
-        Ok(RowSink { partial, writer, header, words: Vec::new(), earlier: 0 })
+        Ok(RowSink { writer, header, words: Vec::new(), earlier: 0, partial })
     }
 
     /// Appends a row: the words of its dense columns, and the ids of each categorical column.

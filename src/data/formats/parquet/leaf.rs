@@ -9,6 +9,7 @@ use ::parquet::data_type::DataType;
 use ::parquet::errors::ParquetError;
 use ::parquet::file::reader::RowGroupReader;
 use ::parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
+use std::fmt::Display;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -62,7 +63,12 @@ impl Leaf {
 
     /// Replaces `numbers` by those of the next `rows` rows.
     pub fn read(&self, reader: &mut ColumnReader, rows: usize, numbers: &mut Numbers) -> Result<()> {
-        let unsigned = self.column.converted_type() == ConvertedType::UINT_32;
+        use ConvertedType::*;
+        let kind = self.column.converted_type();
+        if !matches!(kind, NONE | INT_8 | INT_16 | INT_32 | INT_64 | UINT_8 | UINT_16 | UINT_32 | UINT_64) {
+            return Err(self.no_numbers(kind)); // dates and decimals lie in integers too
+        }
+        let unsigned = kind == UINT_32;
         let read = match reader {
             ColumnReader::BoolColumnReader(r) => decode(r, rows, numbers, |x| f64::from(u8::from(x))),
             ColumnReader::Int32ColumnReader(r) if unsigned => decode(r, rows, numbers, |x| f64::from(x as u32)),
@@ -70,13 +76,14 @@ impl Leaf {
             ColumnReader::Int64ColumnReader(r) => decode(r, rows, numbers, |x| x as f64),
             ColumnReader::FloatColumnReader(r) => decode(r, rows, numbers, f64::from),
             ColumnReader::DoubleColumnReader(r) => decode(r, rows, numbers, |x| x),
-            _ => {
-                let found = self.column.physical_type();
-                return Err(self.place.fault(format_args!("is of type {found}, expected numbers or booleans")));
-            }
+            _ => return Err(self.no_numbers(self.column.physical_type())),
         };
         read.map_err(|e| refused(&self.path, &e))?;
         self.find_ends(rows, numbers)
+    }
+
+    fn no_numbers(&self, kind: impl Display) -> Error {
+        self.place.fault(format_args!("is of type {kind}, expected numbers or booleans"))
     }
 
     /// Where rows end, from what is said of each place where a number may be: how much of its path is there, and

@@ -8,6 +8,7 @@ use crate::data::schema::Schema;
 use crate::error::{Error, Result};
 use ::parquet::column::reader::ColumnReader;
 use ::parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use ::parquet::schema::types::SchemaDescriptor;
 use std::fs::File;
 use std::path::Path;
 
@@ -42,7 +43,7 @@ fn append(path: &Path, schema: &Schema, sink: &mut RowSink) -> Result<()> {
 struct Columns(Vec<Leaf>);
 
 impl Columns {
-    fn find(path: &Path, file: &::parquet::schema::types::SchemaDescriptor, schema: &Schema) -> Result<Columns> {
+    fn find(path: &Path, file: &SchemaDescriptor, schema: &Schema) -> Result<Columns> {
         let dense = schema.dense.iter().map(|column| (&column.name, false));
         let categorical = schema.categorical.iter().map(|column| (&column.name, column.multi_hot));
         let names = std::iter::once((&schema.label, false)).chain(dense).chain(categorical);
@@ -61,7 +62,7 @@ impl Columns {
             for ((leaf, reader), numbers) in self.0.iter().zip(&mut readers).zip(&mut numbers) {
                 leaf.read(reader, len, numbers)?;
             }
-            // After the first column the rows may lie elsewhere in the file: they are counted in it.
+            // A mistake is named by its row in the file, not in the group.
             let before = sink.rows_of_file();
             for i in 0..len {
                 self.row(i, before + i as u64, &numbers, schema, &mut dense, &mut ids)?;
