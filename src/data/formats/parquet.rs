@@ -13,6 +13,9 @@
 //! Ids are numbers of embedding rows from 0 to 2147483647. `write` makes groups of 65536 rows, and both hold the
 //! numbers of so many rows at most, beside a page of each column. Pages may be plain or Snappy-compressed, as most
 //! programs write them; `write` compresses.
+//!
+//! At some damaged bytes the `parquet` crate panics. `read` gives the error all the same, after what the panic hook
+//! says.
 
 mod leaf;
 mod reading;

@@ -1,12 +1,11 @@
 //! A column of a file, some rows at a time.
 
-use super::refused;
+use super::decoded;
 use crate::data::formats::place::Place;
 use crate::error::{Error, Result};
 use ::parquet::basic::ConvertedType;
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use ::parquet::data_type::DataType;
-use ::parquet::errors::ParquetError;
 use ::parquet::file::reader::RowGroupReader;
 use ::parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 use std::fmt::Display;
@@ -56,9 +55,16 @@ impl Leaf {
         &self.place
     }
 
-    /// The numbers of a group of rows.
-    pub fn open(&self, group: &dyn RowGroupReader) -> Result<ColumnReader> {
-        group.get_column_reader(self.index).map_err(|e| refused(&self.path, &e))
+    /// The numbers of a group of rows in a file of `len` bytes.
+    pub fn open(&self, group: &dyn RowGroupReader, len: u64) -> Result<ColumnReader> {
+        // The decoder trusts these.
+        let chunk = group.metadata().column(self.index);
+        let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
+        let end = u64::try_from(start).ok().zip(u64::try_from(chunk.compressed_size()).ok());
+        if end.and_then(|(start, bytes)| start.checked_add(bytes)).is_none_or(|end| end > len) {
+            return Err(self.place.fault(format_args!("lies outside of the file's {len} bytes, expected it in them")));
+        }
+        decoded(&self.path, || group.get_column_reader(self.index))
     }
 
     /// Replaces `numbers` by those of the next `rows` rows.
@@ -69,16 +75,16 @@ impl Leaf {
             return Err(self.no_numbers(kind)); // dates and decimals lie in integers too
         }
         let unsigned = kind == UINT_32;
-        let read = match reader {
-            ColumnReader::BoolColumnReader(r) => decode(r, rows, numbers, |x| f64::from(u8::from(x))),
-            ColumnReader::Int32ColumnReader(r) if unsigned => decode(r, rows, numbers, |x| f64::from(x as u32)),
-            ColumnReader::Int32ColumnReader(r) => decode(r, rows, numbers, f64::from),
-            ColumnReader::Int64ColumnReader(r) => decode(r, rows, numbers, |x| x as f64),
-            ColumnReader::FloatColumnReader(r) => decode(r, rows, numbers, f64::from),
-            ColumnReader::DoubleColumnReader(r) => decode(r, rows, numbers, |x| x),
-            _ => return Err(self.no_numbers(self.column.physical_type())),
-        };
-        read.map_err(|e| refused(&self.path, &e))?;
+        let path = &self.path;
+        match reader {
+            ColumnReader::BoolColumnReader(r) => decode(path, r, rows, numbers, |x| f64::from(u8::from(x))),
+            ColumnReader::Int32ColumnReader(r) if unsigned => decode(path, r, rows, numbers, |x| f64::from(x as u32)),
+            ColumnReader::Int32ColumnReader(r) => decode(path, r, rows, numbers, f64::from),
+            ColumnReader::Int64ColumnReader(r) => decode(path, r, rows, numbers, |x| x as f64),
+            ColumnReader::FloatColumnReader(r) => decode(path, r, rows, numbers, f64::from),
+            ColumnReader::DoubleColumnReader(r) => decode(path, r, rows, numbers, |x| x),
+            _ => Err(self.no_numbers(self.column.physical_type())),
+        }?;
         self.find_ends(rows, numbers)
     }
 
@@ -115,16 +121,17 @@ impl Leaf {
 }
 
 fn decode<T: DataType>(
+    path: &Path,
     reader: &mut ColumnReaderImpl<T>,
     rows: usize,
     numbers: &mut Numbers,
     number: impl Fn(T::T) -> f64,
-) -> Result<(), ParquetError> {
+) -> Result<()> {
     let Numbers { values, def_levels, rep_levels, .. } = numbers;
     def_levels.clear();
     rep_levels.clear();
     let mut read = Vec::new();
-    reader.read_records(rows, Some(def_levels), Some(rep_levels), &mut read)?;
+    decoded(path, || reader.read_records(rows, Some(def_levels), Some(rep_levels), &mut read))?;
     values.clear();
     values.extend(read.into_iter().map(number));
     Ok(())

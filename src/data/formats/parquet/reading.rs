@@ -1,7 +1,7 @@
 //! Parquet to a binary dataset.
 
+use super::decoded;
 use super::leaf::{Leaf, Numbers};
-use super::refused;
 use crate::data::formats::sink::RowSink;
 use crate::data::formats::triple::dense_word;
 use crate::data::schema::Schema;
@@ -30,11 +30,12 @@ pub fn read<P: AsRef<Path>>(paths: &[P], schema: &Schema, output: &Path) -> Resu
 
 fn append(path: &Path, schema: &Schema, sink: &mut RowSink) -> Result<()> {
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
-    let reader = SerializedFileReader::new(file).map_err(|e| refused(path, &e))?;
+    let len = file.metadata().map_err(|e| Error::io(path, e))?.len();
+    let reader = decoded(path, || SerializedFileReader::new(file))?;
     let columns = Columns::find(path, reader.metadata().file_metadata().schema_descr(), schema)?;
     for i in 0..reader.num_row_groups() {
-        let group = reader.get_row_group(i).map_err(|e| refused(path, &e))?;
-        columns.append(path, group.as_ref(), schema, sink)?;
+        let group = decoded(path, || reader.get_row_group(i))?;
+        columns.append(path, len, group.as_ref(), schema, sink)?;
     }
     sink.end_file(path)
 }
@@ -51,8 +52,15 @@ impl Columns {
     }
 
     /// Appends the rows of a group.
-    fn append(&self, path: &Path, group: &dyn RowGroupReader, schema: &Schema, sink: &mut RowSink) -> Result<()> {
-        let mut readers = self.0.iter().map(|leaf| leaf.open(group)).collect::<Result<Vec<ColumnReader>>>()?;
+    fn append(
+        &self,
+        path: &Path,
+        len: u64,
+        group: &dyn RowGroupReader,
+        schema: &Schema,
+        sink: &mut RowSink,
+    ) -> Result<()> {
+        let mut readers = self.0.iter().map(|leaf| leaf.open(group, len)).collect::<Result<Vec<ColumnReader>>>()?;
         let mut numbers: Vec<Numbers> = self.0.iter().map(|_| Numbers::default()).collect();
         let rows = u64::try_from(group.metadata().num_rows());
         let rows = rows.map_err(|_| Error::file(path, "a group of fewer than 0 rows, expected at least 0"))?;
