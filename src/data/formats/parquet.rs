@@ -24,9 +24,19 @@ mod writing;
 pub use reading::read;
 pub use writing::write;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use ::parquet::errors::ParquetError;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+
+/// What the decoder makes of a file. It panics at some damaged bytes, which is an error like any other here.
+fn decoded<T>(path: &Path, decode: impl FnOnce() -> Result<T, ParquetError>) -> Result<T> {
+    // What the panic may have left half done is not looked at again.
+    match catch_unwind(AssertUnwindSafe(decode)) {
+        Ok(done) => done.map_err(|e| refused(path, &e)),
+        Err(_) => Err(Error::file(path, "damaged where its decoder gave up, expected columns that are whole")),
+    }
+}
 
 /// What Parquet's decoder or encoder says of a file, in a line.
 fn refused(path: &Path, error: &ParquetError) -> Error {
