@@ -21,7 +21,7 @@ fn draw(i: u64, c: u64) -> u64 {
 }
 
 fn label(i: u64) -> i32 {
-    (i % 3 == 0) as i32
+    i32::from(i.is_multiple_of(3))
 }
 
 fn integer(i: u64, c: u64) -> i32 {
@@ -86,6 +86,9 @@ fn encode(descr: &str, numbers: impl Iterator<Item = i32>) -> Vec<u8> {
         .collect()
 }
 
+/// Names, and `.npy` files.
+type Arrays = Vec<(&'static str, Vec<u8>)>;
+
 fn archive(path: &Path, method: CompressionMethod, arrays: &[(&str, Vec<u8>)]) {
     let mut zip = ZipWriter::new(File::create(path).unwrap());
     for (name, bytes) in arrays {
@@ -96,7 +99,7 @@ fn archive(path: &Path, method: CompressionMethod, arrays: &[(&str, Vec<u8>)]) {
 }
 
 /// The arrays of the rows above: rows together, or columns.
-fn arrays(rows: u64, descr: &str, by_columns: bool) -> Vec<(&'static str, Vec<u8>)> {
+fn arrays(rows: u64, descr: &str, by_columns: bool) -> Arrays {
     let matrix = |columns: u64, number: fn(u64, u64) -> i32| {
         let numbers = if by_columns {
             encode(descr, (0..columns).flat_map(|c| (0..rows).map(move |i| number(i, c))))
@@ -297,7 +300,7 @@ fn assert_fails(dir: &Path, read: impl FnOnce(&Path) -> dlrm::Result<()>, expect
 }
 
 /// Good arrays but for one.
-fn with(name: &'static str, bytes: Vec<u8>) -> Vec<(&'static str, Vec<u8>)> {
+fn with(name: &'static str, bytes: Vec<u8>) -> Arrays {
     let mut arrays = arrays(2, "<i4", false);
     arrays.iter_mut().find(|(array, _)| *array == name).unwrap().1 = bytes;
     arrays
@@ -315,7 +318,7 @@ fn each_mistake_in_an_npz_is_named() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("day.npz");
     let le = |x: i32| x.to_le_bytes();
-    let cases: Vec<(Vec<(&str, Vec<u8>)>, &str)> = vec![
+    let cases: Vec<(Arrays, &str)> = vec![
         (
             with("X_cat", matrix("<i4", 26, 31, &le(8))),
             "day.npz: X_cat[1, 5] is 8, expected an id below 8, the size of its table",

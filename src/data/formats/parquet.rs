@@ -34,7 +34,7 @@ fn decoded<T>(path: &Path, decode: impl FnOnce() -> Result<T, ParquetError>) -> 
     // What the panic may have left half done is not looked at again.
     match catch_unwind(AssertUnwindSafe(decode)) {
         Ok(done) => done.map_err(|e| refused(path, &e)),
-        Err(_) => Err(Error::file(path, "damaged where its decoder gave up, expected columns that are whole")),
+        Err(_) => Err(Error::file(path, "damaged Parquet, expected whole columns, plain or Snappy-compressed")),
     }
 }
 
@@ -42,5 +42,5 @@ fn decoded<T>(path: &Path, decode: impl FnOnce() -> Result<T, ParquetError>) -> 
 fn refused(path: &Path, error: &ParquetError) -> Error {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
-    Error::file(path, format!("cannot be read or written as Parquet ({line}), expected columns that are whole"))
+    Error::file(path, format!("not usable as Parquet ({line}), expected whole columns, plain or Snappy-compressed"))
 }
