@@ -169,6 +169,18 @@ fn npz_is_read_in_every_dtype_and_order() {
 }
 
 #[test]
+fn headers_of_version_2_and_of_python_2_are_read() {
+    let dir = TempDir::new().unwrap();
+    let (path, output) = (dir.path().join("day.npz"), dir.path().join("rows.dlrm"));
+    let mut y = b"\x93NUMPY\x02\x00\x3c\x00\x00\x00".to_vec();
+    y.extend(format!("{:59}\n", r#"{"shape":(2L,), "fortran_order":False, "descr":"<i4"}"#).bytes());
+    y.extend(encode("<i4", (0..2).map(label)));
+    archive(&path, CompressionMethod::Stored, &with("y", y));
+    npz::read(&[&path], &output).unwrap();
+    assert_rows(&output, 2);
+}
+
+#[test]
 fn files_are_days_and_tables_hold_their_largest_ids() {
     let dir = TempDir::new().unwrap();
     let (one, two, output) = (dir.path().join("0.npz"), dir.path().join("1.npz"), dir.path().join("rows.dlrm"));
