@@ -3,6 +3,7 @@
 
 pub mod binary;
 pub mod criteo;
+pub mod formats;
 pub mod locality;
 pub mod preprocess;
 pub mod random;

@@ -83,7 +83,7 @@ pub fn decimal(digits: &[u8; 8], len: usize) -> Option<u32> {
     let keep = u64::MAX.checked_shl(missing).unwrap_or(0);
     let word = u64::from_le_bytes(*digits) & keep | all(b'0') & !keep;
     let low = word ^ all(b'0');
-    if ((low & all(0x7f)) + all(0x76) | low) & all(0x80) != 0 {
+    if (((low & all(0x7f)) + all(0x76)) | low) & all(0x80) != 0 {
         return None;
     }
     let pairs = (low * 10 + (low >> 8)) & 0x00ff_00ff_00ff_00ff;
