@@ -51,7 +51,7 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
         (&["--data", &short_row], "short.tsv:1:"),
         (&["--data", &few], "few.tsv: "),
         (&["--data", &empty], "empty.tsv: "),
-        (&["--data", &few_good, "--skip-bad-rows"], "few_good.tsv: 3 rows, expected at least 7"),
+        (&["--data", &few_good, "--skip-bad-rows"], "few_good.tsv: 3 rows (and 1 bad, skipped), expected at least 7"),
         (
             &["--data", &few_good, "--skip-bad-rows", "--no-cache"],
             "few_good.tsv: 3 rows (and 1 bad, skipped), expected at least 7",
