@@ -19,7 +19,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use support::{fail, parse_args};
+use support::run_main;
 
 /// Turns datasets of one format into another: by the end of its name a file is the reference's (.npz), MLPerf's (.bin),
 /// TorchRec's (_dense.npy, with _sparse.npy and _labels.npy beside it), Parquet (.parquet), else a binary dataset of
@@ -62,14 +62,7 @@ impl Format {
 const DENSE: &str = "_dense.npy";
 
 fn main() -> ExitCode {
-    let args = match parse_args::<Args>() {
-        Ok(args) => args,
-        Err(code) => return code,
-    };
-    match run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => fail(e),
-    }
+    run_main(run)
 }
 
 fn run(args: &Args) -> Result<()> {

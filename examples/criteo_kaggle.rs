@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use support::flags::{Recipe, TrainFlags};
 use support::training::{TEST_BATCH, run};
-use support::{Meter, cache, fail, parse_args};
+use support::{Meter, cache, run_main};
 
 /// Generated rows of the default run.
 const GENERATED_ROWS: u64 = 600_000;
@@ -144,12 +144,5 @@ fn train(args: &Args) -> Result<()> {
 }
 
 fn main() -> ExitCode {
-    let args = match parse_args::<Args>() {
-        Ok(args) => args,
-        Err(code) => return code,
-    };
-    match train(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => fail(e),
-    }
+    run_main(train)
 }

@@ -38,7 +38,7 @@ use rand::{Rng, SeedableRng, rngs::Xoshiro256PlusPlus};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use support::{Meter, cpu, fail, parse_args, positive};
+use support::{Meter, cpu, positive, run_main};
 
 /// Rows a batch when testing: only memory depends on it.
 const TEST_BATCH: usize = 2048;
@@ -234,12 +234,5 @@ fn run(args: &Args) -> Result<()> {
 }
 
 fn main() -> ExitCode {
-    let args = match parse_args::<Args>() {
-        Ok(args) => args,
-        Err(code) => return code,
-    };
-    match run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => fail(e),
-    }
+    run_main(run)
 }

@@ -15,7 +15,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use support::{Meter, fail, parse_args};
+use support::{Meter, run_main};
 
 /// Writes rows in Criteo's format, made by a planted teacher.
 #[derive(Parser)]
@@ -35,14 +35,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = match parse_args::<Args>() {
-        Ok(args) => args,
-        Err(code) => return code,
-    };
-    match run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => fail(e),
-    }
+    run_main(run)
 }
 
 fn run(args: &Args) -> Result<()> {

@@ -18,7 +18,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
-use support::{Meter, cpu, fail, parse_args};
+use support::{Meter, cpu, run_main};
 
 /// Makes a binary dataset of rows in Criteo's format.
 ///
@@ -191,12 +191,5 @@ fn run(args: &Args) -> Result<()> {
 }
 
 fn main() -> ExitCode {
-    let args = match parse_args::<Args>() {
-        Ok(args) => args,
-        Err(code) => return code,
-    };
-    match run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => fail(e),
-    }
+    run_main(run)
 }

@@ -21,7 +21,7 @@ use rows::Rows;
 use std::fs::{self, OpenOptions};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use support::{Meter, fail, parse_args};
+use support::{Meter, run_main};
 
 /// Shows how often the rows of each table are met, and how soon again.
 #[derive(Parser)]
@@ -41,14 +41,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let args = match parse_args::<Args>() {
-        Ok(args) => args,
-        Err(code) => return code,
-    };
-    match run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => fail(e),
-    }
+    run_main(run)
 }
 
 fn run(args: &Args) -> Result<()> {

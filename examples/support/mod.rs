@@ -43,6 +43,15 @@ pub fn parse_args_of<A: Parser>(command: Command) -> Result<A, ExitCode> {
     })
 }
 
+/// An example from its flags to its exit code: what goes wrong is one line, and 1.
+pub fn run_main<A: Parser>(run: impl FnOnce(&A) -> dlrm::Result<()>) -> ExitCode {
+    match parse_args().map(|args| run(&args)) {
+        Err(code) => code,
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(e)) => fail(e),
+    }
+}
+
 /// The processor with `threads` threads and the instruction set that the environment allows.
 pub fn cpu(threads: usize) -> dlrm::Result<Arc<Cpu>> {
     let isa = Isa::from_env().map_err(dlrm::Error::Config)?;

@@ -29,7 +29,7 @@ pub mod scan;
 pub mod split;
 pub mod vocabulary;
 pub mod write;
-mod zst;
+pub(super) mod zst;
 
 pub use dataset::{Dataset, DatasetBuilder};
 pub use reader::{BadRows, RowReader};

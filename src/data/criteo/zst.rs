@@ -4,7 +4,7 @@ use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 use std::io::{self, BufRead, Read};
 
 /// The frames of a .zst, one after the other, as bytes.
-pub(super) struct Frames<R: BufRead> {
+pub(in crate::data) struct Frames<R: BufRead> {
     /// Between two frames.
     input: Option<R>,
     frame: Option<StreamingDecoder<R, FrameDecoder>>,

@@ -1,5 +1,6 @@
 //! Files that get their name when they are whole.
 
+use crate::data::binary::publish;
 use crate::error::{Error, Result};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -49,12 +50,7 @@ impl Partial {
     /// # Errors
     /// [`Error::Io`].
     pub fn publish(self) -> Result<()> {
-        let rename = || {
-            fs::rename(&self.path, &self.output)?;
-            let folder = self.output.parent().filter(|folder| !folder.as_os_str().is_empty());
-            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-        };
-        rename().map_err(|e| Error::io(&self.output, e))
+        publish(&self.path, &self.output)
     }
 }
 

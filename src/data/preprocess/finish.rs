@@ -5,7 +5,7 @@ use super::journal::Groups;
 use super::pipeline::{ROW_BYTES, State};
 use super::spill::Spill;
 use super::{Numbering, Options, Phase, Progress};
-use crate::data::binary::{Header, Keys, PRELUDE, RowWriter, Source};
+use crate::data::binary::{Header, Keys, PRELUDE, RowWriter, Source, publish};
 use crate::data::criteo::{DENSE_FEATURES, SPARSE_FEATURES};
 use crate::data::schema::Schema;
 use crate::error::{Error, Result};
@@ -116,16 +116,6 @@ fn days(options: &Options, files: &[u64], rows: u64, skipped: u64) -> Result<Vec
         Some(day) => Err(Error::file(&options.inputs[day], "no row, expected at least one for each day")),
         None => Ok(days),
     }
-}
-
-/// Gives a file that is whole and on the disk its name.
-fn publish(from: &Path, to: &Path) -> Result<()> {
-    let rename = || {
-        fs::rename(from, to)?;
-        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()
-    };
-    rename().map_err(|e| Error::io(to, e))
 }
 
 /// Removes what lies beside the output; if that fails nothing is lost but room.

@@ -1,9 +1,9 @@
 //! Files to chunks of whole lines.
 
 use crate::data::criteo::lines::MAX_LINE;
+use crate::data::criteo::zst::Frames;
 use crate::error::{Error, Result};
 use flate2::bufread::MultiGzDecoder;
-use ruzstd::decoding::StreamingDecoder;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -59,7 +59,7 @@ fn open(path: &Path, offset: u64, read: &Arc<AtomicU64>) -> io::Result<Input> {
     let mut input: Input = if head.starts_with(&[0x1f, 0x8b]) {
         Box::new(MultiGzDecoder::new(file))
     } else if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        Box::new(Frames { file: Some(file), frame: None })
+        Box::new(Frames::new(file))
     } else {
         file.get_mut().file.seek(SeekFrom::Start(offset))?;
         read.fetch_add(offset, Ordering::Relaxed);
@@ -81,39 +81,6 @@ impl Read for Counted {
         self.read.fetch_add(n as u64, Ordering::Relaxed);
         Ok(n)
     }
-}
-
-type Frame = StreamingDecoder<BufReader<Counted>, ruzstd::decoding::FrameDecoder>;
-
-/// The frames of a .zst, one after the other.
-struct Frames {
-    /// Between two frames.
-    file: Option<BufReader<Counted>>,
-    frame: Option<Frame>,
-}
-
-impl Read for Frames {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if let Some(mut file) = self.file.take() {
-                if file.fill_buf()?.is_empty() {
-                    self.file = Some(file);
-                    return Ok(0);
-                }
-                self.frame = Some(StreamingDecoder::new(file).map_err(invalid)?);
-            }
-            let frame = self.frame.as_mut().expect("a file or a frame");
-            let n = frame.read(into).map_err(invalid)?;
-            if n > 0 || into.is_empty() {
-                return Ok(n);
-            }
-            self.file = self.frame.take().map(StreamingDecoder::into_inner);
-        }
-    }
-}
-
-fn invalid(error: impl std::fmt::Display) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error.to_string())
 }
 
 /// Cuts a file's text behind newlines.

@@ -9,6 +9,7 @@ use super::{Numbering, Options, Phase, Progress, Summary};
 use crate::data::binary::{PRELUDE, RowWriter};
 use crate::data::criteo::SPARSE_FEATURES;
 use crate::error::{Error, Result};
+use crate::random::mix;
 use crc32fast::Hasher;
 use rayon::prelude::*;
 use std::fs::{self, File};
@@ -290,11 +291,6 @@ fn sum(file: &mut impl Read, bytes: u64, crc: &mut Hasher) -> bool {
 
 /// A number in [0, 1) that depends on its arguments alone: the steps of SplitMix64.
 fn uniform(seed: u64, file: u64, row: u64) -> f64 {
-    let mix = |z: u64| {
-        let z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    };
     let step = 0x9e37_79b9_7f4a_7c15u64;
     let key = mix(mix(seed.wrapping_add(step)).wrapping_add(file.wrapping_mul(step)));
     (mix(key.wrapping_add(row.wrapping_mul(step))) >> 11) as f64 / (1u64 << 53) as f64

@@ -5,11 +5,10 @@ use super::row::{Row, for_each_id};
 use super::schema::{Split, TableSchema};
 use super::spool::{Spool, Temporary};
 use super::vocabulary::Vocabulary;
-use crate::data::binary::{Header, Keys, RowFile, RowWriter, Source};
+use crate::data::binary::{Header, Keys, RowFile, RowWriter, Source, publish};
 use crate::error::{Error, Result};
 use rand::{Rng, SeedableRng, rngs::Xoshiro256PlusPlus};
-use std::fs::{self, File};
-use std::io;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Makes a binary dataset at `output` of the files `inputs`, and opens it; see the [module](super).
@@ -138,7 +137,7 @@ impl<'a> Draft<'a> {
             schema: schema.columns(),
         };
         writer.finish(&header, keys.into_iter().map(|words| Ok(Keys::Words(words))))?;
-        publish(&partial.0, output).map_err(|e| Error::io(output, e))
+        publish(&partial.0, output)
     }
 
     /// The rows to a new file, ids by `numbers` if there are any.
@@ -193,11 +192,4 @@ fn source(schema: &TableSchema, inputs: &[PathBuf]) -> Result<Source> {
 fn beside(output: &Path, what: &str) -> PathBuf {
     let name = output.file_name().unwrap_or_default().to_string_lossy();
     output.with_file_name(format!(".{name}.{what}"))
-}
-
-/// Gives a file that is whole and on the disk its name.
-fn publish(from: &Path, to: &Path) -> io::Result<()> {
-    fs::rename(from, to)?;
-    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
 }
