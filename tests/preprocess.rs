@@ -327,6 +327,20 @@ fn mistakes_are_one_line() {
 }
 
 #[test]
+fn one_process_at_a_time() {
+    let folder = Folder::new(&generated(1000));
+    let options = folder.options("out.rows");
+    let (mut tried, mut second) = (0, String::new());
+    preprocess(&options, &mut |_| {
+        tried += 1;
+        second = message(&options);
+    })
+    .unwrap();
+    assert!(tried > 0 && second.contains("another process makes this dataset now"), "{second}");
+    assert_eq!(folder.names(), ["out.rows", "rows.tsv"]);
+}
+
+#[test]
 fn damaged_files_are_refused() {
     let folder = Folder::new(&generated(1000));
     let options = folder.options("out.rows");

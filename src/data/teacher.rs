@@ -81,9 +81,9 @@ impl Teacher {
     /// a sample of its own rows.
     ///
     /// # Panics
-    /// If a column of ids has no id, 2³¹ or more, or a skew of 1.
+    /// If a column of ids has no id, 2³¹ or more, a skew of 1, or only even draws.
     pub fn new(seed: u64, config: TeacherConfig) -> Self {
-        let laws = config.ids.map(|column| PowerLaw::new(column.vocabulary, column.skew));
+        let laws = config.ids.map(|column| PowerLaw::new(column.vocabulary, column.skew, column.even));
         let effects = Effects::new(seed, &config);
         let mut teacher = Teacher { seed, config, laws, effects };
         // Rows that nobody asks for: counted down from the last.

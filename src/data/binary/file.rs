@@ -135,6 +135,25 @@ impl RowFile {
         rows.into_iter().try_for_each(|i| self.push(i, batch))
     }
 
+    /// Asks the system to read these rows soon, so that a disk has all of them to read at once. Rows that follow
+    /// one another are better read without: the system sees that coming.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn will_need(&self, rows: impl IntoIterator<Item = u64>) {
+        const PAGE: usize = 4096;
+        let mut asked = 0;
+        for row in rows {
+            let words = self.row_range(row);
+            let bytes = PRELUDE + 4 * words.start..PRELUDE + 4 * words.end;
+            if bytes.start < asked && bytes.end <= asked {
+                continue; // on the page of the row before
+            }
+            asked = bytes.end.next_multiple_of(PAGE);
+            self.bytes.will_need(bytes);
+        }
+    }
+
     fn push(&self, i: u64, batch: &mut Batch) -> Result<()> {
         let damaged = || Error::file(&self.path, format!("row {i} is damaged; make the dataset again"));
         let schema = &self.header.schema;

@@ -7,7 +7,7 @@
 use super::input::Place;
 use crate::data::criteo::SPARSE_FEATURES;
 use crate::error::{Error, Result};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -73,7 +73,7 @@ impl Group {
     }
 }
 
-/// A journal that records are appended to.
+/// A journal that records are appended to, by one process at a time.
 #[derive(Debug)]
 pub(super) struct Journal {
     path: PathBuf,
@@ -81,23 +81,32 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// A new one.
-    pub fn create(path: &Path, asked: &str) -> Result<Journal> {
-        let file = File::create(path).map_err(|e| Error::io(path, e))?;
-        let mut journal = Journal { path: path.to_owned(), file };
-        journal.append_bytes(asked.as_bytes())?;
-        Ok(journal)
+    /// Opens the journal at `path`, or a new one, for this process alone.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and [`Error::File`] if another process has it open.
+    pub fn open(path: &Path) -> Result<Journal> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(|e| Error::io(path, e))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Journal { path: path.to_owned(), file }),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::file(path, "another process makes this dataset now: wait for it, or stop it"))
+            }
+            Err(TryLockError::Error(e)) => Err(Error::io(path, e)),
+        }
     }
 
-    /// Goes on behind byte `len` of one.
-    pub fn resume(path: &Path, len: u64) -> Result<Journal> {
-        let open = || {
-            let mut file = OpenOptions::new().write(true).open(path)?;
-            file.set_len(len)?;
-            file.seek(SeekFrom::End(0))?;
-            Ok(file)
-        };
-        Ok(Journal { path: path.to_owned(), file: open().map_err(|e| Error::io(path, e))? })
+    /// Begins it anew.
+    pub fn restart(&mut self, asked: &str) -> Result<()> {
+        self.resume(0)?;
+        self.append_bytes(asked.as_bytes())
+    }
+
+    /// Goes on behind byte `len`.
+    pub fn resume(&mut self, len: u64) -> Result<()> {
+        let cut = self.file.set_len(len).and_then(|()| self.file.seek(SeekFrom::End(0)));
+        cut.map(drop).map_err(|e| Error::io(&self.path, e))
     }
 
     pub fn append(&mut self, group: &Group) -> Result<()> {

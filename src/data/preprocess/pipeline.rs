@@ -162,15 +162,21 @@ impl<'a> State<'a> {
         }
         let (partial, journal) = (options.beside("partial"), options.beside("journal"));
         let mut at = Position::start(options);
+        let mut records = Journal::open(&journal)?;
         let earlier = Groups::open(&journal, &asked)?.zip(File::open(&partial).ok());
-        let (writer, journal) = match earlier {
-            None => (RowWriter::create(&partial, WORDS)?, Journal::create(&journal, &asked)?),
+        let writer = match earlier {
+            None => {
+                let writer = RowWriter::create(&partial, WORDS)?;
+                records.restart(&asked)?;
+                writer
+            }
             Some((groups, words)) => {
                 let (rows, len) = at.restore(groups, words, options).map_err(|e| Error::io(&partial, e))?;
-                (RowWriter::resume(&partial, WORDS, rows, rows * ROW_BYTES)?, Journal::resume(&journal, len)?)
+                records.resume(len)?;
+                RowWriter::resume(&partial, WORDS, rows, rows * ROW_BYTES)?
             }
         };
-        Ok(State { options, at, writer, journal, sizes, asked })
+        Ok(State { options, at, writer, journal: records, sizes, asked })
     }
 
     pub fn rows(&self) -> u64 {

@@ -46,9 +46,12 @@ const SQRT_3: f32 = 1.732_050_8;
 
 /// Ranks `0..n`, rank `r` with probability about proportional to `(r + 1)^-s`: a bounded Pareto
 /// variable rounded down, whose distribution function can be inverted.
+///
+/// A share of the draws may be even instead.
 #[derive(Debug, Clone, Copy)]
 pub struct PowerLaw {
     n: u32,
+    even: f64,
     /// `1 - s`.
     exponent: f64,
     /// `(n + 1)^(1 - s) - 1`.
@@ -56,18 +59,23 @@ pub struct PowerLaw {
 }
 
 impl PowerLaw {
-    /// The law of exponent `s` over `n` ranks.
+    /// The law of exponent `s` over `n` ranks, with a share of `even` draws.
     ///
     /// # Panics
-    /// If there is no rank, 2³¹ or more, or if `s` is 1.
-    pub fn new(n: u32, s: f64) -> Self {
+    /// If there is no rank, 2³¹ or more, if `s` is 1, or `even` is no share below 1.
+    pub fn new(n: u32, s: f64, even: f64) -> Self {
         assert!((1..1 << 31).contains(&n) && s != 1.0, "PowerLaw: {n} ranks, exponent {s}");
+        assert!((0.0..1.0).contains(&even), "PowerLaw: a share of {even}");
         let exponent = 1.0 - s;
-        PowerLaw { n, exponent, reach: (f64::from(n) + 1.0).powf(exponent) - 1.0 }
+        PowerLaw { n, even, exponent, reach: (f64::from(n) + 1.0).powf(exponent) - 1.0 }
     }
 
-    /// The rank at `u` in `[0, 1)` of the distribution.
+    /// The rank that `u` in `[0, 1)` draws.
     pub fn rank(&self, u: f64) -> u32 {
+        if u < self.even {
+            return ((u / self.even * f64::from(self.n)) as u32).min(self.n - 1);
+        }
+        let u = (u - self.even) / (1.0 - self.even);
         let x = (1.0 + u * self.reach).powf(1.0 / self.exponent);
         (x as u32).clamp(1, self.n) - 1
     }
@@ -77,17 +85,18 @@ impl PowerLaw {
 mod tests {
     use super::*;
 
-    /// `P(rank)` of the bounded Pareto variable: the mass between `rank + 1` and `rank + 2`.
+    /// `P(rank)`: of the bounded Pareto variable, the mass between `rank + 1` and `rank + 2`.
     fn probability(law: &PowerLaw, rank: u32) -> f64 {
         let below = |x: f64| (x.powf(law.exponent) - 1.0) / law.reach;
-        below(f64::from(rank) + 2.0) - below(f64::from(rank) + 1.0)
+        let by_law = below(f64::from(rank) + 2.0) - below(f64::from(rank) + 1.0);
+        law.even / f64::from(law.n) + (1.0 - law.even) * by_law
     }
 
     #[test]
     fn ranks_have_their_probabilities() {
         const DRAWS: u32 = 100_000;
-        for (n, s) in [(1, 1.1), (3, 1.1), (50, 1.5), (10_000, 0.8)] {
-            let law = PowerLaw::new(n, s);
+        for (n, s, even) in [(1, 1.1, 0.0), (3, 1.1, 0.5), (50, 1.5, 0.0), (10_000, 0.8, 0.0), (10_000, 1.1, 0.8)] {
+            let law = PowerLaw::new(n, s, even);
             let total: f64 = (0..n).map(|r| probability(&law, r)).sum();
             assert!((total - 1.0).abs() < 1e-9, "{n} ranks: {total}");
             let mut seen = vec![0u32; n as usize];
@@ -97,7 +106,10 @@ mod tests {
             // Draws at even steps hit an interval of the distribution to within one draw.
             for (rank, &times) in seen.iter().enumerate() {
                 let expected = probability(&law, rank as u32) * f64::from(DRAWS);
-                assert!((f64::from(times) - expected).abs() <= 1.01, "rank {rank} of {n}: {times}, not {expected}");
+                assert!(
+                    (f64::from(times) - expected).abs() <= 1.01 + f64::from(u8::from(even > 0.0)),
+                    "rank {rank} of {n}: {times}, not {expected}"
+                );
             }
         }
     }
