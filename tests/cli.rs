@@ -1,17 +1,12 @@
 //! The examples as a user meets them: what they print, what they write, and one clear line with
 //! exit code 1 for each mistake.
 
+mod common;
+
+use common::example;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-/// An example that `cargo test` has built beside this test.
-fn example(name: &str) -> Command {
-    let deps = std::env::current_exe().unwrap();
-    let path = deps.parent().unwrap().parent().unwrap().join("examples").join(name);
-    assert!(path.exists(), "{} is missing: run `cargo build --examples`", path.display());
-    Command::new(path)
-}
+use std::process::Output;
 
 fn run(name: &str, args: &[&str]) -> Output {
     example(name).args(args).output().unwrap()

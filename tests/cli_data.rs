@@ -1,21 +1,16 @@
 //! The training examples and their files as a user meets them: binary datasets given, made and used again; days of
 //! rows; and one clear line for each mistake.
 
+mod common;
+
+use common::example;
 use dlrm::data::binary::{Header, Keys, RowWriter, Source};
 use dlrm::data::schema::{Schema, Transform};
 use flate2::{Compression, write::GzEncoder};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-
-/// An example that `cargo test` has built beside this test.
-fn example(name: &str) -> Command {
-    let deps = std::env::current_exe().unwrap();
-    let path = deps.parent().unwrap().parent().unwrap().join("examples").join(name);
-    assert!(path.exists(), "{} is missing: run `cargo build --examples`", path.display());
-    Command::new(path)
-}
+use std::process::{Output, Stdio};
 
 fn run(name: &str, args: &[&str]) -> Output {
     example(name).args(args).output().unwrap()

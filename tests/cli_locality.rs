@@ -1,17 +1,17 @@
 //! The locality example as a user meets it: table, JSON and picture, and one clear line for each mistake.
 
+mod common;
+
+use common::example;
 use dlrm::data::preprocess::{Options, preprocess};
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
-/// Runs the example that `cargo test` has built beside this test.
+/// Runs the example.
 fn locality(args: &[&str]) -> Output {
-    let deps = std::env::current_exe().unwrap();
-    let path = deps.parent().unwrap().parent().unwrap().join("examples/locality");
-    assert!(path.exists(), "{} is missing: run `cargo build --examples`", path.display());
-    Command::new(path).args(args).output().unwrap()
+    example("locality").args(args).output().unwrap()
 }
 
 /// Rows of the sample that ships with the project.

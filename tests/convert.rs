@@ -1,15 +1,15 @@
 //! The example that converts, as a user meets it.
 
+mod common;
+
+use common::example;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
-/// The example that `cargo test` has built beside this test.
+/// Runs the example in `dir`.
 fn convert(dir: &Path, args: &[&str]) -> Output {
-    let deps = std::env::current_exe().unwrap();
-    let path = deps.parent().unwrap().parent().unwrap().join("examples/convert");
-    assert!(path.exists(), "{} is missing: run `cargo build --examples`", path.display());
-    Command::new(path).current_dir(dir).args(args).output().unwrap()
+    example("convert").current_dir(dir).args(args).output().unwrap()
 }
 
 /// Rows of MLPerf's format.

@@ -1,22 +1,21 @@
 //! Whatever is given as rows: one clear line, exit code 1, and no more memory than rows would take.
 
+mod common;
+
+use common::example;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Runs an example that `cargo test` has built beside this test, with at most `GIB` of address space.
-fn run(example: &str, args: &[&str]) -> Output {
-    const GIB: &str = "1048576"; // in KiB
-    let deps = std::env::current_exe().unwrap();
-    let path = deps.parent().unwrap().parent().unwrap().join("examples").join(example);
-    assert!(path.exists(), "{} is missing: run `cargo build --examples`", path.display());
-    let limited = format!("ulimit -v {GIB} && exec \"$0\" \"$@\"");
-    Command::new("sh").args(["-c", &limited]).arg(path).args(args).output().unwrap()
+/// Runs an example with at most 1 GiB of address space.
+fn run(name: &str, args: &[&str]) -> Output {
+    let limited = r#"ulimit -v 1048576 && exec "$0" "$@""#; // in KiB
+    Command::new("sh").args(["-c", limited]).arg(example(name).get_program()).args(args).output().unwrap()
 }
 
 const ADULT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/schemas/adult.toml");
 
-/// The line that each program says about a file of `bytes`.
+/// The line that each program says about a file, which it calls FILE.
 fn said(path: &Path) -> [String; 3] {
     let (input, output) = (path.to_str().unwrap(), path.with_extension("rows"));
     let programs: [(&str, &[&str]); 3] = [

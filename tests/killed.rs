@@ -1,9 +1,12 @@
 //! Preprocessing killed at random moments, and started again: the same bytes.
 
+mod common;
+
+use common::example;
 use dlrm::data::teacher::{Teacher, TeacherConfig};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 #[test]
@@ -13,9 +16,7 @@ fn killed_at_twenty_random_moments() {
     let text: Vec<u8> = Teacher::new(3, TeacherConfig::small()).blocks(150_000, |b| b.text).flatten().collect();
     fs::write(path("rows.tsv"), text).unwrap();
     let command = |output: &Path| {
-        let tests = std::env::current_exe().unwrap();
-        let example = tests.parent().unwrap().parent().unwrap().join("examples/preprocess");
-        let mut command = Command::new(example);
+        let mut command = example("preprocess");
         command.arg("--input").arg(path("rows.tsv")).arg("--output").arg(output);
         command.args(["--min-count", "2", "--threads", "1", "--memory-limit", "40K"]);
         command.stdout(Stdio::null()).stderr(Stdio::null());

@@ -24,6 +24,16 @@ impl Scratch {
         Scratch { values: Vec::new(), pairs: [Vec::new(), Vec::new()], bag_of: Vec::new() }
     }
 
+    /// Makes room now for the blocks of matrix products and for sorting up to `lookups` lookups: for a thread
+    /// that may get its share of the work steps later than others.
+    pub fn reserve(&mut self, lookups: usize) {
+        let [] = self.rooms([]);
+        for pairs in &mut self.pairs {
+            pairs.resize(pairs.len().max(lookups), 0);
+        }
+        self.bag_of.reserve(lookups.saturating_sub(self.bag_of.len()));
+    }
+
     /// Pieces of the given lengths, each from the start of a cache line; what they hold is
     /// unspecified.
     pub(crate) fn rooms<const N: usize>(&mut self, lens: [usize; N]) -> [&mut [f32]; N] {

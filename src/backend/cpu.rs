@@ -19,7 +19,7 @@ use dlrm_kernels::{Isa, Scratch};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Below this much work (floating-point operations, or a few times the bytes moved) an operation
 /// stays on the calling thread: waking another one takes about 10 µs on a virtual machine.
@@ -52,6 +52,8 @@ pub struct Cpu {
     isa: Isa,
     threads: usize,
     pool: ThreadPool,
+    /// The longest list of lookups that every thread's scratch has room for.
+    sortable: AtomicUsize,
 }
 
 impl Cpu {
@@ -71,7 +73,7 @@ impl Cpu {
     pub fn with_isa(threads: usize, isa: Isa) -> Self {
         let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("dlrm-{i}")).build();
         let pool = pool.unwrap_or_else(|e| panic!("Cpu: {threads} threads: {e}"));
-        Cpu { isa, threads: pool.current_num_threads(), pool }
+        Cpu { isa, threads: pool.current_num_threads(), pool, sortable: AtomicUsize::new(0) }
     }
 
     /// How many threads work.
@@ -87,6 +89,15 @@ impl Cpu {
     /// Calls `f(thread's index)` on every thread, and returns the answers in that order.
     pub(crate) fn broadcast<R: Send>(&self, f: impl Fn(usize) -> R + Sync) -> Vec<R> {
         self.pool.broadcast(|thread| f(thread.index()))
+    }
+
+    /// Makes room for sorting `lookups` lookups on every thread. Left to the first sort of each, it would be made
+    /// when chance gives a thread the longest list, which on a busy machine may be any step.
+    fn reserve_sort(&self, lookups: usize) {
+        if lookups > self.sortable.load(Ordering::Relaxed) {
+            self.broadcast(|_| with_scratch(|scratch| scratch.reserve(lookups)));
+            self.sortable.store(lookups, Ordering::Relaxed);
+        }
     }
 
     /// The length of the pieces that `0..n` is cut into for `work` in all: one piece if that is

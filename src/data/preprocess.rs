@@ -22,7 +22,8 @@
 //!
 //! **Interrupted** at any moment, the next call with the same options goes on after the last group whose record
 //! and words are whole, and the result has the same bytes. Nothing has the name of the output before it is
-//! complete and on the disk: until then it is called `.NAME.partial`, and the journal `.NAME.journal`.
+//! complete and on the disk: until then it is called `.NAME.partial`, and the journal `.NAME.journal`,
+//! which is locked: of two calls for one output at a time the second is refused.
 
 mod chunk;
 mod columns;

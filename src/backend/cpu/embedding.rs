@@ -61,6 +61,7 @@ pub(super) fn backward(
     if cpu.threads == 1 || work(bags) < MIN_PARALLEL_WORK {
         return rows[first..].iter_mut().zip(bags).enumerate().for_each(|(t, (grads, list))| one(t, list, grads));
     }
+    cpu.reserve_sort(bags.iter().map(|list| list.values().len()).max().unwrap_or(0));
     cpu.pool.install(|| {
         let lists = rows[first..].par_iter_mut().zip(bags).enumerate().with_max_len(1);
         lists.for_each(|(t, (grads, list))| one(t, list, grads));

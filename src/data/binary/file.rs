@@ -142,14 +142,14 @@ impl RowFile {
     /// If there is no such row.
     pub fn will_need(&self, rows: impl IntoIterator<Item = u64>) {
         const PAGE: usize = 4096;
-        let mut asked = 0;
+        let mut asked = None;
         for row in rows {
             let words = self.row_range(row);
             let bytes = PRELUDE + 4 * words.start..PRELUDE + 4 * words.end;
-            if bytes.start < asked && bytes.end <= asked {
-                continue; // on the page of the row before
+            let pages = Some((bytes.start / PAGE, bytes.end / PAGE));
+            if std::mem::replace(&mut asked, pages) == pages {
+                continue; // with the row before
             }
-            asked = bytes.end.next_multiple_of(PAGE);
             self.bytes.will_need(bytes);
         }
     }

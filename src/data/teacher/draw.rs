@@ -1,11 +1,6 @@
 //! Pseudorandom draws: uniform numbers, power laws, and numbers that belong to an id for good.
 
-/// The finaliser of SplitMix64: a bijection of 64-bit numbers without visible pattern.
-pub fn mix(x: u64) -> u64 {
-    let x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ x >> 31
-}
+use crate::random::mix;
 
 /// What a [`hash`] is for, so that no number is used twice.
 pub mod stream {
