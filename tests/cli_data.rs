@@ -24,6 +24,8 @@ fn sample() -> String {
 fn write(folder: &Path, name: &str, text: &str) -> String {
     let path = folder.join(name);
     fs::write(&path, text).unwrap();
+    // Times of files go by ticks of some milliseconds: what is made of this one is to be newer.
+    std::thread::sleep(std::time::Duration::from_millis(20));
     path.to_str().unwrap().to_owned()
 }
 
