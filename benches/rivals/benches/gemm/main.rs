@@ -6,7 +6,7 @@
 //! training step does once for all products with them; the other crates pack in each call.
 
 mod case;
-#[path = "../common/mod.rs"]
+#[path = "../../../common/mod.rs"]
 mod common;
 mod ours;
 
