@@ -102,6 +102,16 @@ pub enum Randomize {
     Total,
 }
 
+impl Randomize {
+    pub fn order(self, seed: u64) -> Order {
+        match self {
+            Randomize::None => Order::InOrder,
+            Randomize::Day => Order::ShuffledByDay(seed),
+            Randomize::Total => Order::Shuffled(seed),
+        }
+    }
+}
+
 impl TrainFlags {
     pub fn rule(&self) -> UpdateRule {
         match self.optimizer {
@@ -129,11 +139,7 @@ impl TrainFlags {
     }
 
     pub fn order(&self) -> Order {
-        match self.data_randomize {
-            Randomize::None => Order::InOrder,
-            Randomize::Day => Order::ShuffledByDay(self.seed),
-            Randomize::Total => Order::Shuffled(self.seed),
-        }
+        self.data_randomize.order(self.seed)
     }
 
     pub fn bad_rows(&self) -> BadRows {

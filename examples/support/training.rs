@@ -16,7 +16,7 @@ use std::time::Instant;
 pub const TEST_BATCH: usize = 2048;
 
 /// Batches ready before they are asked for: a few, so that one slow row of the disk delays no step.
-const AHEAD: usize = 4;
+pub const AHEAD: usize = 4;
 
 /// Reads rows with `read`, trains and tests on them, and prints the report; returns the last evaluation.
 pub fn run(
