@@ -351,7 +351,7 @@ fn damaged_files_are_refused() {
         fs::write(&options.output, bytes).unwrap();
         RowFile::open(&options.output).and_then(|file| file.verify()).unwrap_err().to_string()
     };
-    assert_eq!(open(b"DLRM"), format!("{path}: not a binary dataset, expected it to begin with DLRMROWS"));
+    assert_eq!(open(b"DLRMROWS"), format!("{path}: no binary dataset: 8 bytes, expected 64 or more"));
     assert_eq!(open(&[0; 200]), format!("{path}: not a binary dataset, expected it to begin with DLRMROWS"));
     let mut newer = good.clone();
     newer[8] = 2;

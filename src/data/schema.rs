@@ -51,13 +51,14 @@ pub enum Transform {
 }
 
 impl Transform {
-    /// The transform of `x`, where `min` is the least value of all dense columns.
+    /// The transform of `x`, where `min` is the least value of all dense columns. Of rows that came later `x` may be
+    /// less; for [`LogShifted`](Self::LogShifted) it is then as if it were `min`.
     #[inline]
     pub fn apply(self, x: f32, min: f32) -> f32 {
         match self {
             Transform::Identity => x,
             Transform::Log => (x.max(0.0) + 1.0).ln(),
-            Transform::LogShifted => (x - min + 2.0).ln(),
+            Transform::LogShifted => (x.max(min) - min + 2.0).ln(),
         }
     }
 }

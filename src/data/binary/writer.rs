@@ -28,7 +28,7 @@ impl RowWriter {
     /// # Errors
     /// [`Error::Io`].
     pub fn create(path: &Path, words: usize) -> Result<RowWriter> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path);
         let mut file = file.map_err(|e| Error::io(path, e))?;
         file.write_all(&[0; PRELUDE]).map_err(|e| Error::io(path, e))?;
         Ok(RowWriter { path: path.to_owned(), file: buffered(file), words, rows: 0, bytes: 0 })
@@ -40,7 +40,7 @@ impl RowWriter {
     /// [`Error::Io`].
     pub fn resume(path: &Path, words: usize, rows: u64, bytes: u64) -> Result<RowWriter> {
         let open = || {
-            let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+            let mut file = OpenOptions::new().write(true).open(path)?;
             file.set_len(PRELUDE as u64 + bytes)?;
             file.seek(SeekFrom::End(0))?;
             Ok(file)
@@ -90,21 +90,28 @@ impl RowWriter {
     /// [`Error::Io`].
     pub fn finish(mut self, header: &Header, keys: impl Iterator<Item = io::Result<Keys>>) -> Result<()> {
         let path = std::mem::take(&mut self.path);
-        self.finish_file(header, keys).map_err(|e| Error::io(path, e))
+        self.finish_file(&path, header, keys).map_err(|e| Error::io(path, e))
     }
 
-    fn finish_file(mut self, header: &Header, keys: impl Iterator<Item = io::Result<Keys>>) -> io::Result<()> {
+    fn finish_file(
+        mut self,
+        path: &Path,
+        header: &Header,
+        keys: impl Iterator<Item = io::Result<Keys>>,
+    ) -> io::Result<()> {
         self.file.flush()?;
-        let mut file = self.file.into_inner().map_err(|e| e.into_error())?;
         let ends_at = PRELUDE as u64 + self.bytes;
-        file.seek(SeekFrom::Start(PRELUDE as u64))?;
-        let mut scan = Scan { ends: (self.words == 0).then(Ends::default), sums: Vec::new() };
-        scan.rows(&mut file, self.bytes)?;
-        let ended = scan.ends.as_ref().map_or(self.rows, |ends| ends.words.len() as u64);
-        assert_eq!(ended, self.rows, "RowWriter: rows by their lengths, and as they were counted");
-
-        let mut out = Summed { file: BufWriter::with_capacity(BLOCK, file), crc: Hasher::new() };
-        out.write_all(bytemuck::cast_slice(scan.ends.as_ref().map_or(&[], |ends| &ends.words[..])))?;
+        let mut out = Summed { file: self.file, crc: Hasher::new() };
+        let ragged = self.words == 0;
+        let (mut ends, mut sums) = (Ends::default(), Vec::new());
+        // One more look at the rows, while what it gives is written behind them.
+        blocks(path, self.bytes, |block| {
+            sums.push(crc32fast::hash(block));
+            let words = block.as_chunks().0.iter().filter(|_| ragged);
+            let mut ended = words.filter_map(|word| ends.next(u32::from_le_bytes(*word)));
+            ended.try_for_each(|end| out.write_all(&end.to_le_bytes()))
+        })?;
+        assert!(!ragged || ends.rows == self.rows, "RowWriter: {} rows counted, {} found", self.rows, ends.rows);
         let keys_at = out.file.stream_position()?;
         let mut bytes = Vec::new();
         for keys in keys {
@@ -113,7 +120,7 @@ impl RowWriter {
             out.write_all(&bytes)?;
         }
         let sums_at = out.file.stream_position()?;
-        out.write_all(bytemuck::cast_slice(&scan.sums))?;
+        out.write_all(bytemuck::cast_slice(&sums))?;
         let text = toml::to_string(header).map_err(io::Error::other)?;
         let header_at = out.file.stream_position()?;
         out.write_all(text.as_bytes())?;
@@ -164,44 +171,39 @@ impl Summed {
     }
 }
 
-/// What one more look at the rows gives.
-struct Scan {
-    /// Only if rows differ in length.
-    ends: Option<Ends>,
-    /// Of each block.
-    sums: Vec<u32>,
-}
-
-impl Scan {
-    fn rows(&mut self, file: &mut File, bytes: u64) -> io::Result<()> {
-        let mut block = vec![0; BLOCK];
-        let mut left = bytes;
-        while left > 0 {
-            let block = &mut block[..left.min(BLOCK as u64) as usize];
-            file.read_exact(block)?;
-            self.sums.push(crc32fast::hash(block));
-            if let Some(ends) = &mut self.ends {
-                block.as_chunks().0.iter().for_each(|word| ends.next(u32::from_le_bytes(*word)));
-            }
-            left -= block.len() as u64;
-        }
-        Ok(())
+/// Gives `take` the `bytes` bytes of rows of a file, block by block.
+fn blocks(path: &Path, bytes: u64, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(PRELUDE as u64))?;
+    let (mut block, mut left) = (vec![0; BLOCK], bytes);
+    while left > 0 {
+        let block = &mut block[..left.min(BLOCK as u64) as usize];
+        file.read_exact(block)?;
+        take(block)?;
+        left -= block.len() as u64;
     }
+    Ok(())
 }
 
 /// Where rows end, from their lengths.
 #[derive(Default)]
 struct Ends {
-    words: Vec<u64>,
+    rows: u64,
+    /// Words of these rows.
+    end: u64,
+    /// Words looked at.
     seen: u64,
 }
 
 impl Ends {
-    fn next(&mut self, word: u32) {
-        let start = self.words.last().copied().unwrap_or(0);
-        if self.seen == start {
-            self.words.push(start + u64::from(word));
-        }
+    /// Looks at the next word; if it is a row's length, where that row ends.
+    fn next(&mut self, word: u32) -> Option<u64> {
+        let first = self.seen == self.end;
         self.seen += 1;
+        first.then(|| {
+            self.rows += 1;
+            self.end += u64::from(word);
+            self.end
+        })
     }
 }

@@ -3,7 +3,6 @@
 use super::records::Records;
 use super::schema::{Categorical, LABEL, LabelRule, TableSchema};
 use crate::batch::Batch;
-use crate::data::schema::Transform;
 use crate::error::Result;
 
 /// The values of a row.
@@ -76,11 +75,8 @@ impl Row {
     /// Appends the row to a batch, dense columns transformed; `min` is the least value of all of them in a dataset.
     pub fn push(&self, schema: &TableSchema, min: f32, batch: &mut Batch) {
         batch.labels.push(self.label);
-        batch.dense.extend(self.dense.iter().zip(&schema.dense).map(|(&x, column)| match column.transform {
-            // A number below `min` has no logarithm.
-            Transform::LogShifted => column.transform.apply(x.max(min), min),
-            transform => transform.apply(x, min),
-        }));
+        let columns = self.dense.iter().zip(&schema.dense);
+        batch.dense.extend(columns.map(|(&x, column)| column.transform.apply(x, min)));
         self.bags().zip(&mut batch.sparse).for_each(|(bag, bags)| bags.push_bag(bag));
     }
 }
