@@ -1,10 +1,12 @@
 //! How good predicted click probabilities are.
 
 mod auc;
+mod streaming_auc;
 
 use auc::RankedLabels;
-pub use auc::auc;
+pub use auc::{auc, average_precision};
 use serde::Serialize;
+pub use streaming_auc::{AucEstimate, StreamingAuc};
 
 /// The figures of one evaluation, over all its rows.
 ///
@@ -18,10 +20,24 @@ pub struct Evaluation {
     /// ties counting half (scikit-learn's `roc_auc_score`). `None` if there are only clicks, only
     /// non-clicks, labels between the two, or scores that are NaN.
     pub auc: Option<f64>,
+    /// Average precision, `Σ (R_n - R_{n-1}) P_n` over the distinct scores from the highest down
+    /// (scikit-learn's `average_precision_score`). `None` if there is no click, or as for the AUC.
+    pub average_precision: Option<f64>,
     /// Mean of `-t·ln p - (1-t)·ln(1-p)`, in nats.
     pub logloss: f64,
+    /// Log loss over that of predicting the base rate `r` for every row,
+    /// `-r·ln r - (1-r)·ln(1-r)` (He et al. 2014, equation 1; below 1 is better than that). `None` if
+    /// the base rate is 0 or 1.
+    pub normalized_entropy: Option<f64>,
     /// Share of rows with `round(p) = t`, where 0.5 rounds to 0 as in the reference.
     pub accuracy: f64,
+    /// Of the rows with `round(p) = 1`, the share that are clicks; 0 if there is no such row, as in
+    /// scikit-learn.
+    pub precision: f64,
+    /// Of the clicks, the share with `round(p) = 1`; 0 if there is no click.
+    pub recall: f64,
+    /// The harmonic mean of precision and recall; 0 if both are.
+    pub f1: f64,
     /// Mean label.
     pub base_rate: f64,
     /// Mean prediction over mean label; `None` if the latter is 0.
@@ -39,7 +55,8 @@ pub enum Score {
     Probability,
 }
 
-/// Gathers scores and labels batch after batch; 4 bytes a row.
+/// Gathers scores and labels batch after batch; 4 bytes a row. [`StreamingAuc`] takes as much memory
+/// for any number of rows.
 ///
 /// The result depends on the rows and their order, not on how they were cut into batches.
 #[derive(Debug, Clone)]
@@ -49,6 +66,10 @@ pub struct Evaluator {
     rows: u64,
     logloss: f64,
     correct: u64,
+    /// Rows with a label of 1, rows with `round(p) = 1`, and rows with both.
+    clicks: u64,
+    predicted: u64,
+    hits: u64,
     labels: f64,
     predictions: f64,
 }
@@ -62,6 +83,9 @@ impl Evaluator {
             rows: 0,
             logloss: 0.0,
             correct: 0,
+            clicks: 0,
+            predicted: 0,
+            hits: 0,
             labels: 0.0,
             predictions: 0.0,
         }
@@ -83,20 +107,31 @@ impl Evaluator {
             self.rows += 1;
             self.logloss += loss;
             self.correct += u64::from(label == f32::from(u8::from(click)));
+            self.clicks += u64::from(label == 1.0);
+            self.predicted += u64::from(click);
+            self.hits += u64::from(click && label == 1.0);
             self.labels += t;
             self.predictions += p;
         }
     }
 
     /// The figures of all rows pushed. Sorts them by score, `O(n log n)`.
-    pub fn finish(self) -> Evaluation {
+    pub fn finish(mut self) -> Evaluation {
         let rows = self.rows as f64;
+        let (logloss, base_rate) = (self.logloss / rows, self.labels / rows);
+        let share = |of: u64, all: u64| if all == 0 { 0.0 } else { of as f64 / all as f64 };
+        self.ranked.sort();
         Evaluation {
             rows: self.rows,
             auc: self.ranked.auc(),
-            logloss: self.logloss / rows,
+            average_precision: self.ranked.average_precision(),
+            logloss,
+            normalized_entropy: (0.0 < base_rate && base_rate < 1.0).then(|| logloss / entropy(base_rate)),
             accuracy: self.correct as f64 / rows,
-            base_rate: self.labels / rows,
+            precision: share(self.hits, self.predicted),
+            recall: share(self.hits, self.clicks),
+            f1: share(2 * self.hits, self.predicted + self.clicks),
+            base_rate,
             calibration: (self.labels > 0.0).then(|| self.predictions / self.labels),
         }
     }
@@ -105,6 +140,11 @@ impl Evaluator {
 /// `1/(1 + e^-x)`.
 fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
+}
+
+/// The log loss of predicting `rate` for rows of which that share are clicks.
+fn entropy(rate: f64) -> f64 {
+    -rate * rate.ln() - (1.0 - rate) * (-rate).ln_1p()
 }
 
 /// `max(x, 0) - t·x + ln(1 + e^-|x|)`: the log loss of `sigmoid(x)` for any finite `x`.

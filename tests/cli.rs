@@ -168,7 +168,10 @@ fn records(threads: &str, optimizer: &str) -> Vec<serde_json::Value> {
         "train loss",
         "test log loss",
         "test AUC",
+        "test average precision",
+        "normalized entropy",
         "test accuracy",
+        "precision, recall, F1",
         "base rate",
         "calibration",
         "waited",
@@ -182,7 +185,23 @@ fn records(threads: &str, optimizer: &str) -> Vec<serde_json::Value> {
 
 #[test]
 fn each_evaluation_is_a_json_line_and_threads_change_no_bit() {
-    let named = ["epoch", "step", "train_rows", "test_rows", "train_loss", "auc", "logloss", "accuracy", "rows_per_s"];
+    let named = [
+        "epoch",
+        "step",
+        "train_rows",
+        "test_rows",
+        "train_loss",
+        "auc",
+        "average_precision",
+        "logloss",
+        "normalized_entropy",
+        "accuracy",
+        "precision",
+        "recall",
+        "f1",
+        "calibration",
+        "rows_per_s",
+    ];
     for optimizer in ["sgd", "adagrad", "rowwise-adagrad", "adam"] {
         let runs = ["1", "2"].map(|threads| records(threads, optimizer));
         assert!(runs[0].len() >= 4, "an evaluation a step, two passes: {}", runs[0].len());

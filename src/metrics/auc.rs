@@ -1,12 +1,15 @@
-//! Area under the ROC curve, exact.
+//! Area under the ROC curve and average precision, exact.
 //!
 //! ```text
 //! AUC = ( #{(i, j): s_i > s_j} + #{(i, j): s_i = s_j} / 2 ) / (P·N),    i a click, j none
+//! AP  = Σ_n (R_n - R_{n-1}) · P_n                                        over distinct scores, falling
 //! ```
 //!
-//! which is the trapezoid rule over the ROC curve, and Mann and Whitney's U statistic. The scores of
-//! clicks and of non-clicks are kept apart, as integers in the same order; both lists are sorted and
-//! read side by side. Counts are integers, so the order of rows doesn't matter.
+//! AUC is the trapezoid rule over the ROC curve, and Mann and Whitney's U statistic; AP is the step
+//! sum below the curve of precision over recall, where `R_n` and `P_n` are recall and precision if the
+//! rows with the `n` highest distinct scores are taken for clicks. The scores of clicks and of
+//! non-clicks are kept apart, as integers in the same order; both lists are sorted and read side by
+//! side. Counts are integers, so the order of rows doesn't matter.
 
 /// Area under the ROC curve of `scores` for `labels` (1 click, 0 none); `None` if there are only
 /// clicks, only non-clicks, labels that are neither, or scores that are NaN.
@@ -17,7 +20,23 @@ pub fn auc(scores: &[f32], labels: &[f32]) -> Option<f64> {
     assert_eq!(scores.len(), labels.len(), "auc: {} scores, {} labels", scores.len(), labels.len());
     let mut ranked = RankedLabels::default();
     scores.iter().zip(labels).for_each(|(&score, &label)| ranked.push(score, label));
+    ranked.sort();
     ranked.auc()
+}
+
+/// Average precision of `scores` for `labels` (1 click, 0 none), rows of equal score taken together
+/// (scikit-learn's `average_precision_score`); `None` if there is no click, labels that are neither,
+/// or scores that are NaN.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn average_precision(scores: &[f32], labels: &[f32]) -> Option<f64> {
+    let (n, m) = (scores.len(), labels.len());
+    assert_eq!(n, m, "average_precision: {n} scores, {m} labels");
+    let mut ranked = RankedLabels::default();
+    scores.iter().zip(labels).for_each(|(&score, &label)| ranked.push(score, label));
+    ranked.sort();
+    ranked.average_precision()
 }
 
 /// Scores as sortable integers, clicks and non-clicks apart.
@@ -42,13 +61,16 @@ impl RankedLabels {
         }
     }
 
-    pub(super) fn auc(mut self) -> Option<f64> {
+    /// To be called once, after the last row and before the figures.
+    pub(super) fn sort(&mut self) {
+        self.clicks.sort_unstable();
+        self.others.sort_unstable();
+    }
+
+    pub(super) fn auc(&self) -> Option<f64> {
         if self.undefined || self.clicks.is_empty() || self.others.is_empty() {
             return None;
         }
-        self.clicks.sort_unstable();
-        self.others.sort_unstable();
-
         // For each click, the non-clicks below it and those not above it: together twice the
         // pairs won, a tie counting one.
         let (mut below, mut not_above) = (0, 0);
@@ -60,6 +82,25 @@ impl RankedLabels {
         }
         let pairs = self.clicks.len() as u128 * self.others.len() as u128;
         Some(twice_won as f64 / (2 * pairs) as f64)
+    }
+
+    pub(super) fn average_precision(&self) -> Option<f64> {
+        if self.undefined || self.clicks.is_empty() {
+            return None;
+        }
+        // From the highest score down, one run of equal clicks after the other.
+        let (mut clicks, mut others) = (self.clicks.len(), self.others.len());
+        let (all_clicks, all_others) = (clicks, others);
+        let mut sum = 0.0;
+        while clicks > 0 {
+            let score = self.clicks[clicks - 1];
+            let run = self.clicks[..clicks].iter().rev().take_while(|&&key| key == score).count();
+            clicks -= run;
+            others -= self.others[..others].iter().rev().take_while(|&&key| key >= score).count();
+            let (hits, misses) = (all_clicks - clicks, all_others - others);
+            sum += run as f64 * (hits as f64 / (hits + misses) as f64);
+        }
+        Some(sum / all_clicks as f64)
     }
 }
 

@@ -45,14 +45,18 @@ impl Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Record { evaluation: e, train_loss, train_seconds, waited_seconds, .. } = self.record;
         let undefined = || "undefined: one class only".to_string();
+        let no_click = || "undefined: no click".to_string();
         let with_reading = self.rows as f64 / (train_seconds + self.reading.as_secs_f64());
         let mut line = |name: &str, value: String| writeln!(f, "  {name:<34}{value:>12}");
         line("train loss, last pass", format!("{train_loss:.5}"))?;
         line("test log loss", format!("{:.5}", e.logloss))?;
         line("test AUC", e.auc.map_or_else(undefined, |a| format!("{a:.5}")))?;
+        line("test average precision", e.average_precision.map_or_else(no_click, |a| format!("{a:.5}")))?;
+        line("normalized entropy", e.normalized_entropy.map_or_else(undefined, |n| format!("{n:.5}")))?;
         line("test accuracy", format!("{:.3} %", 100.0 * e.accuracy))?;
+        line("precision, recall, F1", format!("{:.4}, {:.4}, {:.4}", e.precision, e.recall, e.f1))?;
         line("base rate (clicks in the test rows)", format!("{:.3} %", 100.0 * e.base_rate))?;
-        line("calibration (prediction / base)", e.calibration.map_or_else(undefined, |c| format!("{c:.4}")))?;
+        line("calibration (prediction / base)", e.calibration.map_or_else(no_click, |c| format!("{c:.4}")))?;
         line("rows a second, training", format!("{:.0}", self.rows as f64 / train_seconds))?;
         line("waited for data", format!("{waited_seconds:.2} s"))?;
         line("rows a second, with reading", format!("{with_reading:.0}"))
