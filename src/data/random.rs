@@ -57,6 +57,12 @@ impl RandomBatches {
         &self.stream
     }
 
+    /// Draws the batches to come from `stream`, until [`reset`](Self::reset): the reference tests on the stream that it
+    /// trains on, and what follows a test is drawn from where the test left it.
+    pub fn set_stream(&mut self, stream: &Stream) {
+        self.stream.clone_from(stream);
+    }
+
     /// Back to the first batch, and to the start of the stream.
     pub fn reset(&mut self) {
         self.next = 0;

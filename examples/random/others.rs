@@ -1,0 +1,181 @@
+//! Flags of the reference that do nothing for random data, or nothing here: accepted with a word about it, or
+//! refused with what to do instead.
+
+use clap::Args;
+use dlrm::{Error, Result};
+
+/// Flags that are elsewhere, or nowhere.
+#[derive(Args)]
+pub struct OtherFlags {
+    #[arg(long, hide = true)]
+    md_flag: bool,
+    #[arg(long, hide = true)]
+    md_threshold: Option<i64>,
+    #[arg(long, hide = true)]
+    md_temperature: Option<f64>,
+    #[arg(long, hide = true)]
+    md_round_dims: bool,
+    #[arg(long, hide = true)]
+    qr_flag: bool,
+    #[arg(long, hide = true)]
+    qr_threshold: Option<i64>,
+    #[arg(long, hide = true)]
+    qr_operation: Option<String>,
+    #[arg(long, hide = true)]
+    qr_collisions: Option<i64>,
+    #[arg(long, hide = true)]
+    activation_function: Option<String>,
+    #[arg(long, hide = true, allow_negative_numbers = true)]
+    loss_threshold: Option<f64>,
+    #[arg(long, hide = true)]
+    data_set: Option<String>,
+    #[arg(long, hide = true)]
+    raw_data_file: Option<String>,
+    #[arg(long, hide = true)]
+    processed_data_file: Option<String>,
+    #[arg(long, hide = true)]
+    data_randomize: Option<String>,
+    #[arg(long, hide = true, allow_negative_numbers = true)]
+    max_ind_range: Option<i64>,
+    #[arg(long, hide = true)]
+    data_sub_sample_rate: Option<f64>,
+    #[arg(long, hide = true)]
+    num_workers: Option<i64>,
+    #[arg(long, hide = true)]
+    memory_map: bool,
+    #[arg(long, hide = true)]
+    print_precision: Option<i64>,
+    #[arg(long, hide = true)]
+    sync_dense_params: Option<String>,
+    #[arg(long, hide = true)]
+    dataset_multiprocessing: bool,
+    #[arg(long, hide = true)]
+    quantize_mlp_with_bit: Option<i64>,
+    #[arg(long, hide = true)]
+    quantize_emb_with_bit: Option<i64>,
+    #[arg(long, hide = true)]
+    save_onnx: bool,
+    #[arg(long, hide = true)]
+    use_gpu: bool,
+    #[arg(long = "local_rank", hide = true, allow_negative_numbers = true)]
+    local_rank: Option<i64>,
+    #[arg(long, hide = true)]
+    dist_backend: Option<String>,
+    #[arg(long, hide = true, allow_negative_numbers = true)]
+    test_mini_batch_size: Option<i64>,
+    #[arg(long, hide = true, allow_negative_numbers = true)]
+    test_num_workers: Option<i64>,
+    #[arg(long, hide = true)]
+    enable_profiling: bool,
+    #[arg(long, hide = true)]
+    plot_compute_graph: bool,
+    #[arg(long, hide = true)]
+    tensor_board_filename: Option<String>,
+    #[arg(long, hide = true)]
+    save_model: Option<String>,
+    #[arg(long, hide = true)]
+    load_model: Option<String>,
+    #[arg(long, hide = true)]
+    mlperf_logging: bool,
+    #[arg(long, hide = true)]
+    mlperf_acc_threshold: Option<f64>,
+    #[arg(long, hide = true)]
+    mlperf_auc_threshold: Option<f64>,
+    #[arg(long, hide = true)]
+    mlperf_bin_loader: bool,
+    #[arg(long, hide = true)]
+    mlperf_bin_shuffle: bool,
+    #[arg(long, hide = true)]
+    mlperf_grad_accum_iter: Option<i64>,
+}
+
+impl OtherFlags {
+    /// Refuses what would change the result and is not done.
+    pub fn refuse(&self, inference_only: bool) -> Result<()> {
+        let quantized = |bits: Option<i64>| inference_only && bits.is_some_and(|bits| bits != 32);
+        let is_path = |path: &Option<String>| path.as_ref().is_some_and(|path| !path.is_empty());
+        let refused = [
+            (self.md_flag, "--md-flag: random has no mixed-dimension tables yet"),
+            (self.qr_flag, "--qr-flag: random has no quotient-remainder tables yet"),
+            (
+                self.loss_threshold.is_some_and(|t| 0.0 < t && t < 1.0),
+                "--loss-threshold: random does not clip predictions yet; its losses stay finite without",
+            ),
+            (quantized(self.quantize_emb_with_bit), "--quantize-emb-with-bit: random has 32 bits only yet"),
+            (quantized(self.quantize_mlp_with_bit), "--quantize-mlp-with-bit: random has 32 bits only yet"),
+            (self.save_onnx, "--save-onnx: random writes no ONNX file yet"),
+            (is_path(&self.save_model), "--save-model: random saves no model yet"),
+            (is_path(&self.load_model), "--load-model: random loads no model yet"),
+            (
+                self.mlperf_logging,
+                "--mlperf-logging: random prints no MLPerf log yet; criteo_kaggle tests with AUC and log loss, and \
+                 writes them with --json",
+            ),
+            (
+                self.plot_compute_graph,
+                "--plot-compute-graph: no graph is drawn, nor by the reference's PyTorch program; --debug-mode shows \
+                 the model's shape",
+            ),
+        ];
+        match refused.into_iter().find(|&(given, _)| given) {
+            Some((_, message)) => Err(Error::Config(message.into())),
+            None => Ok(()),
+        }
+    }
+
+    /// Lines about what was accepted and does nothing, or not what someone may expect.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let without_effect: Vec<&str> =
+            self.without_effect().into_iter().filter(|&(given, _)| given).map(|(_, flag)| flag).collect();
+        if !without_effect.is_empty() {
+            notes.push(format!("no effect on random data, as in the reference: {}", without_effect.join(", ")));
+        }
+        let told = [
+            (self.use_gpu, "--use-gpu: there is no GPU backend; this runs on the processor, on --threads threads"),
+            (
+                self.dist_backend.is_some() || self.local_rank.is_some(),
+                "--dist-backend, --local_rank: one process does all the work, on --threads threads",
+            ),
+            (self.enable_profiling, "--enable-profiling: no profile yet; train_step --roofline shows operations"),
+            (
+                self.tensor_board_filename.is_some(),
+                "--tensor-board-filename: nothing is written for TensorBoard; the lines printed have all figures",
+            ),
+        ];
+        notes.extend(told.into_iter().filter(|&(given, _)| given).map(|(_, note)| note.to_owned()));
+        notes
+    }
+
+    /// Whether each of the flags was given that mean nothing in the reference's random mode.
+    fn without_effect(&self) -> [(bool, &'static str); 26] {
+        [
+            (self.md_threshold.is_some(), "--md-threshold"),
+            (self.md_temperature.is_some(), "--md-temperature"),
+            (self.md_round_dims, "--md-round-dims"),
+            (self.qr_threshold.is_some(), "--qr-threshold"),
+            (self.qr_operation.is_some(), "--qr-operation"),
+            (self.qr_collisions.is_some(), "--qr-collisions"),
+            (self.activation_function.as_ref().is_some_and(|name| name != "relu"), "--activation-function"),
+            (self.data_set.is_some(), "--data-set"),
+            (self.raw_data_file.is_some(), "--raw-data-file"),
+            (self.processed_data_file.is_some(), "--processed-data-file"),
+            (self.data_randomize.is_some(), "--data-randomize"),
+            (self.max_ind_range.is_some(), "--max-ind-range"),
+            (self.data_sub_sample_rate.is_some(), "--data-sub-sample-rate"),
+            (self.num_workers.is_some(), "--num-workers"),
+            (self.memory_map, "--memory-map"),
+            (self.print_precision.is_some(), "--print-precision"),
+            (self.sync_dense_params.is_some(), "--sync-dense-params"),
+            (self.dataset_multiprocessing, "--dataset-multiprocessing"),
+            (self.test_mini_batch_size.is_some(), "--test-mini-batch-size"),
+            (self.test_num_workers.is_some(), "--test-num-workers"),
+            (self.mlperf_acc_threshold.is_some(), "--mlperf-acc-threshold"),
+            (self.mlperf_auc_threshold.is_some(), "--mlperf-auc-threshold"),
+            (self.mlperf_bin_loader, "--mlperf-bin-loader"),
+            (self.mlperf_bin_shuffle, "--mlperf-bin-shuffle"),
+            (self.mlperf_grad_accum_iter.is_some(), "--mlperf-grad-accum-iter"),
+            (self.quantize_mlp_with_bit.is_some() || self.quantize_emb_with_bit.is_some(), "--quantize-*-with-bit"),
+        ]
+    }
+}
