@@ -24,7 +24,7 @@
 mod support;
 
 use clap::Parser;
-use dlrm::backend::{Interaction, LossKind};
+use dlrm::backend::Interaction;
 use dlrm::baseline::LogisticRegression;
 use dlrm::data::binary::RowFile;
 use dlrm::data::source::{BatchSource, Order, RowSource};
@@ -38,6 +38,7 @@ use rand::{Rng, SeedableRng, rngs::Xoshiro256PlusPlus};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use support::loss_flags::LossFlags;
 use support::{Meter, cpu, positive, run_main};
 
 /// Rows a batch when testing: only memory depends on it.
@@ -70,6 +71,8 @@ struct Args {
     /// The length of an embedding.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
     embedding_dim: u32,
+    #[command(flatten)]
+    loss: LossFlags,
     /// Seed of initial values and of the order of rows.
     #[arg(long, default_value_t = 123)]
     seed: u64,
@@ -161,7 +164,8 @@ fn train_and_test(args: &Args, file: &RowFile) -> Result<()> {
     let mut params = Parameters::new(cpu(args.threads.into())?);
     let model = Dlrm::new(&config, &mut params, &mut Stream::native(args.seed))?;
     let policy = LrPolicy { base: args.lr, warmup_steps: 0, decay_start_step: 0, decay_steps: 0 };
-    let mut trainer = Trainer::new(model, params, UpdateRule::ADAGRAD, policy, LossKind::BCE);
+    let trainer = Trainer::new(model, params, UpdateRule::ADAGRAD, policy, args.loss.kind()?);
+    let mut trainer = trainer.with_loss_threshold(args.loss.loss_threshold)?;
     let schedule = Schedule { epochs: args.epochs, test_freq: None };
     let records = trainer.train(&mut train, &mut test, schedule, &mut Watch(None))?;
     let dlrm = &records.last().expect("a pass ends with an evaluation").evaluation;
@@ -227,6 +231,7 @@ fn generated_rows() -> String {
 }
 
 fn run(args: &Args) -> Result<()> {
+    args.loss.kind()?;
     let folder = tempfile::tempdir().map_err(|e| Error::io(std::env::temp_dir(), e))?;
     let (schema, data) = table(args, folder.path())?;
     let output = args.output.clone().unwrap_or_else(|| folder.path().join("rows.dlrm"));

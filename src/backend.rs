@@ -142,6 +142,12 @@ pub trait Backend: Debug + Send + Sync {
     /// `dX = dY · Y (1 − Y)`.
     fn sigmoid_backward(&self, y: &Tensor, dy: &Tensor, dx: &mut Tensor, beta: Beta);
 
+    /// `Y = X`, but at most `bound` away from 0.
+    fn clamp(&self, x: &Tensor, bound: f32, y: &mut Tensor);
+
+    /// `dX = dY` where `|X| ≤ bound`, and 0 beyond.
+    fn clamp_backward(&self, x: &Tensor, bound: f32, dy: &Tensor, dx: &mut Tensor, beta: Beta);
+
     /// Pooled lookups in all `tables`, side by side: `out[b, t] = Σ_{i ∈ bag b of t} w_i · W_t[i]`
     /// (`B × T × D`), divided by the bag's length for [`Pooling::Mean`]; an empty bag gives zeros.
     fn embedding_bags(&self, tables: &[Table], pooling: Pooling, bags: &[JaggedTensor], out: &mut Tensor);

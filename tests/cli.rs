@@ -40,7 +40,7 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
     let sample = sample_in(dir.path());
     let folder = dir.path().to_str().unwrap().to_owned();
     let damaged = write("damaged.rows", &format!("DLRMROWS\u{1}\0\0\0{}", "x".repeat(60)));
-    let cases: [(&[&str], &str); 27] = [
+    let cases: [(&[&str], &str); 31] = [
         (&["--data", "/nonexistent/train.txt"], "/nonexistent/train.txt: No such file or directory"),
         (&["--data", &folder], "Is a directory"),
         (&["--data", &short_row], "short.tsv:1:"),
@@ -64,7 +64,11 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
         (&["--test-freq", "0"], "invalid value '0' for '--test-freq <TEST_FREQ>'"),
         (&["--threads", "-1"], "unexpected argument '-1' found"),
         (&["--optimizer", "momentum"], "[possible values: sgd, adagrad, rowwise-adagrad, adam]"),
-        (&["--interaction", "dcn"], "[possible values: dot, cat]"),
+        (&["--interaction", "dcn"], "[possible values: dot, dot-itself, cat]"),
+        (&["--loss-function", "hinge"], "[possible values: bce, mse, wbce]"),
+        (&["--loss-threshold", "0.5"], "for '--loss-threshold <T>': expected a number from 0 to below 0.5"),
+        (&["--loss-function", "wbce", "--loss-weights", "1"], "expected two numbers above 0 with a dash between"),
+        (&["--loss-weights", "1.0-2.0"], "--loss-weights: expected --loss-function wbce beside it"),
         (&["--top-mlp", "512-x-1"], "expected widths from 1 to 1048576 with dashes between, such as 512-256-1"),
         (&["--top-mlp", "512-2"], "top MLP 512-2: the last width is expected to be 1, the logit"),
         (&["--bottom-mlp", "12-16"], "--bottom-mlp 12-16: the first width is expected to be 13, the dense features"),

@@ -136,3 +136,29 @@ fn a_batch_of_no_sample_is_an_error_to_train_on_and_no_logits_to_predict() {
         assert_eq!(trainer.predict(&empty).unwrap(), [0.0; 0], "{name}");
     }
 }
+
+#[test]
+fn a_loss_threshold_limits_predictions_and_losses() {
+    let config = config();
+    let trainer = |threshold: f64| {
+        let mut params = Parameters::new(Arc::new(Cpu::new(1)));
+        let model = Dlrm::new(&config, &mut params, &mut Stream::native(1)).unwrap();
+        let trainer = Trainer::new(model, params, UpdateRule::Sgd, LrPolicy::constant(0.1), LossKind::BCE);
+        trainer.with_loss_threshold(threshold)
+    };
+    let batch = batch(&config);
+    let free = trainer(0.0).unwrap().predict(&batch).unwrap().to_vec();
+    let bound = (0.52f64 / 0.48).ln() as f32;
+    let beyond = free.iter().filter(|x| x.abs() > bound).count();
+    assert!((1..free.len()).contains(&beyond), "logits on both sides of the limit: {free:?}");
+    let limited: Vec<f32> = free.iter().map(|x| x.clamp(-bound, bound)).collect();
+    assert_eq!(trainer(0.48).unwrap().predict(&batch).unwrap(), limited);
+    let loss = |x: f32, y: f32| x.max(0.0) - x * y + (-x.abs()).exp().ln_1p();
+    let expected = limited.iter().zip(&batch.labels).map(|(&x, &y)| loss(x, y)).sum::<f32>() / 5.0;
+    let found = trainer(0.48).unwrap().step(&batch).unwrap();
+    assert!((found - expected).abs() < 1e-6, "{found}, expected {expected}");
+    for bad in [-0.1, 0.5, 1.0, f64::NAN] {
+        let message = trainer(bad).unwrap_err().to_string();
+        assert_eq!(message, format!("loss threshold: {bad}, expected at least 0 and below 0.5"));
+    }
+}

@@ -1,5 +1,6 @@
 //! The flags of the examples that train.
 
+use super::loss_flags::LossFlags;
 use super::{Widths, positive};
 use clap::{Args, ValueEnum};
 use dlrm::backend::Interaction;
@@ -46,6 +47,8 @@ pub struct TrainFlags {
     /// How the vectors of a row meet.
     #[arg(long, value_enum, default_value_t = InteractionName::Dot)]
     pub interaction: InteractionName,
+    #[command(flatten)]
+    pub loss: LossFlags,
     /// What is shuffled, anew in each pass: nothing, the rows of each day, or all rows.
     #[arg(long, value_enum, default_value_t = Randomize::Total)]
     pub data_randomize: Randomize,
@@ -92,6 +95,7 @@ pub enum OptimizerName {
 #[derive(Clone, Copy, ValueEnum)]
 pub enum InteractionName {
     Dot,
+    DotItself,
     Cat,
 }
 
@@ -164,6 +168,7 @@ impl TrainFlags {
             top_mlp: self.top_mlp.0.clone(),
             interaction: match self.interaction {
                 InteractionName::Dot => Interaction::Dot,
+                InteractionName::DotItself => Interaction::DotItself,
                 InteractionName::Cat => Interaction::Cat,
             },
             ..DlrmConfig::criteo_kaggle(num_embeddings)

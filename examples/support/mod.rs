@@ -8,6 +8,7 @@ pub mod breakdown;
 pub mod cache;
 pub mod columns;
 pub mod flags;
+pub mod loss_flags;
 pub mod machine;
 pub mod models;
 pub mod training;

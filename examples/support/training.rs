@@ -3,7 +3,7 @@
 use super::cpu;
 use super::flags::{Recipe, TrainFlags};
 use super::watch::Watch;
-use dlrm::backend::{Backend, Cpu, LossKind};
+use dlrm::backend::{Backend, Cpu};
 use dlrm::data::criteo::TimeSplit;
 use dlrm::data::source::{Order, Prefetch, RowSource, Samples};
 use dlrm::nn::Dlrm;
@@ -26,6 +26,7 @@ pub fn run(
 ) -> Result<(Box<dyn Samples>, TimeSplit, Record)> {
     // What is wrong with the flags is said before any row is read.
     flags.policy(recipe)?;
+    flags.loss.kind()?;
     flags.config(recipe, vec![1; 26])?;
     let mut watch = Watch::new(flags.json.as_deref())?;
     let backend = cpu(flags.threads.into())?;
@@ -61,7 +62,8 @@ fn train(
     let model = Dlrm::new(&config, &mut params, &mut Stream::native(flags.seed))?;
     let count = params.count();
     eprintln!("{count} parameters, {:.1} MB; {}", 4e-6 * count as f64, backend.describe());
-    let mut trainer = Trainer::new(model, params, flags.rule(), flags.policy(recipe)?, LossKind::BCE);
+    let trainer = Trainer::new(model, params, flags.rule(), flags.policy(recipe)?, flags.loss.kind()?);
+    let mut trainer = trainer.with_loss_threshold(flags.loss.loss_threshold)?;
     let train = RowSource::new(rows, split.train(), flags.batch_size as usize, flags.order());
     let test = RowSource::new(rows, split.test(flags.full_test), TEST_BATCH, Order::InOrder);
     let schedule = Schedule { epochs: flags.epochs, test_freq: flags.test_freq };

@@ -29,6 +29,18 @@ pub fn sigmoid(x: &[f32], out: &mut [f32]) {
     }
 }
 
+/// `out[i] = x[i]`, but at most `bound` away from 0: a value beyond becomes `bound` or `-bound`.
+///
+/// # Panics
+/// If the lengths differ, or `bound` is below 0 or NaN.
+pub fn clamp(x: &[f32], bound: f32, out: &mut [f32]) {
+    check::shape("clamp", "out", out.len(), [1, x.len()]);
+    assert!(bound >= 0.0, "clamp: the bound is {bound}, expected at least 0");
+    for (out, &x) in out.iter_mut().zip(x) {
+        *out = x.clamp(-bound, bound);
+    }
+}
+
 /// For very negative `x` the exponential is infinite and the quotient 0, as it should be.
 fn logistic(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())

@@ -240,6 +240,14 @@ impl Backend for Cpu {
         loss::sigmoid_backward(y, dy, dx, beta);
     }
 
+    fn clamp(&self, x: &Tensor, bound: f32, y: &mut Tensor) {
+        loss::clamp(x, bound, y);
+    }
+
+    fn clamp_backward(&self, x: &Tensor, bound: f32, dy: &Tensor, dx: &mut Tensor, beta: Beta) {
+        loss::clamp_backward(x, bound, dy, dx, beta);
+    }
+
     fn embedding_bags(&self, tables: &[Table], pooling: Pooling, bags: &[JaggedTensor], out: &mut Tensor) {
         embedding::forward(self, tables, pooling, bags, out);
     }

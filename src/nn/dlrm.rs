@@ -3,7 +3,7 @@
 use super::Model;
 use super::config::DlrmConfig;
 use super::embedding::EmbeddingBagCollection;
-use super::mlp::Mlp;
+use super::mlp::{Linear, Mlp};
 use crate::backend::Activation;
 use crate::batch::Batch;
 use crate::error::{Error, Result};
@@ -60,6 +60,11 @@ impl Dlrm {
     /// The shape of this model.
     pub fn config(&self) -> &DlrmConfig {
         &self.config
+    }
+
+    /// The layer that reads the interaction.
+    pub(super) fn first_top_layer(&self) -> &Linear {
+        &self.top_mlp.layers()[0]
     }
 }
 

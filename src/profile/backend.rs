@@ -78,6 +78,16 @@ impl Backend for Profiled {
         self.add("sigmoid_backward", None, time, cost::streamed(3 * y.len()));
     }
 
+    fn clamp(&self, x: &Tensor, bound: f32, y: &mut Tensor) {
+        let time = timed(|| self.inner.clamp(x, bound, y));
+        self.add("clamp", None, time, cost::streamed(2 * x.len()));
+    }
+
+    fn clamp_backward(&self, x: &Tensor, bound: f32, dy: &Tensor, dx: &mut Tensor, beta: Beta) {
+        let time = timed(|| self.inner.clamp_backward(x, bound, dy, dx, beta));
+        self.add("clamp_backward", None, time, cost::streamed(3 * x.len()));
+    }
+
     fn embedding_bags(&self, tables: &[Table], pooling: Pooling, bags: &[JaggedTensor], out: &mut Tensor) {
         let time = timed(|| self.inner.embedding_bags(tables, pooling, bags, out));
         self.add("embedding_bags", None, time, cost::embedding_bags(tables, bags, out));

@@ -76,6 +76,8 @@ pub struct Trainer<M> {
     optimizer: Optimizer,
     policy: LrPolicy,
     loss: LossKind,
+    /// How far from 0 a logit may be.
+    bound: Option<f32>,
     steps: u64,
 }
 
@@ -90,8 +92,26 @@ impl<M: Model> Trainer<M> {
             params,
             policy,
             loss,
+            bound: None,
             steps: 0,
         }
+    }
+
+    /// Limits every probability `p` to `[t, 1 − t]` from here on, in training and in testing; outside, a
+    /// sample has no gradient (the reference's `--loss-threshold`, which clamps `p` in the same places).
+    ///
+    /// The losses here take the logit `x`, so it is the logit that is clamped, to `±ln((1 − t) / t)`: `σ` rises
+    /// and takes that to `t` and `1 − t`, so `σ(clamp(x)) = clamp(σ(x))`, and outside both have derivative 0.
+    /// A `t` of 0 limits nothing, as in the reference.
+    ///
+    /// # Errors
+    /// [`Error::Config`] unless `t` is at least 0 and below 0.5, beyond which no probability is left.
+    pub fn with_loss_threshold(mut self, t: f64) -> Result<Self> {
+        if !(0.0..0.5).contains(&t) {
+            return Err(Error::Config(format!("loss threshold: {t}, expected at least 0 and below 0.5")));
+        }
+        self.bound = (t > 0.0).then(|| ((1.0 - t) / t).ln() as f32);
+        Ok(self)
     }
 
     /// The model.
@@ -154,7 +174,8 @@ impl<M: Model> Trainer<M> {
     fn logits(&mut self, batch: &Batch) -> Result<Var> {
         self.model.check(batch)?;
         self.tape.clear();
-        Ok(self.model.forward(&mut self.tape, &self.params, batch))
+        let logits = self.model.forward(&mut self.tape, &self.params, batch);
+        Ok(self.bound.map_or(logits, |bound| ops::clamp(&mut self.tape, logits, bound)))
     }
 
     /// The logits of a batch (`B`); `σ` of them are the probabilities.

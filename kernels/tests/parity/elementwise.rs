@@ -41,6 +41,14 @@ fn the_sigmoid_never_leaves_its_range() {
 }
 
 #[test]
+fn clamped_values_end_at_the_bound() {
+    let mut out = [f32::NAN; 6];
+    clamp(&[-7.0, -2.0, 0.5, 2.0, f32::INFINITY, f32::NAN], 2.0, &mut out);
+    assert_eq!(out[..5], [-2.0, -2.0, 0.5, 2.0, 2.0]);
+    assert!(out[5].is_nan());
+}
+
+#[test]
 fn loss_gradients_agree_with_differences() {
     let weights = Some([0.5, 2.0]);
     for (x, y) in [-30.0, -2.0, -0.1, 0.0, 0.7, 3.0, 30.0].into_iter().flat_map(|x| [(x, 0.0), (x, 1.0), (x, 0.3)]) {

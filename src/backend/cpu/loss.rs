@@ -1,4 +1,4 @@
-//! Losses and the logistic function: a few thousand numbers, on the calling thread.
+//! Losses, the logistic function and the limit of logits: a few thousand numbers, on the calling thread.
 
 use super::{Beta, LossKind};
 use crate::tensor::Tensor;
@@ -50,6 +50,20 @@ pub(super) fn sigmoid(x: &Tensor, y: &mut Tensor) {
 
 pub(super) fn sigmoid_backward(y: &Tensor, dy: &Tensor, dx: &mut Tensor, beta: Beta) {
     let terms = y.as_slice().iter().zip(dy.as_slice()).map(|(&y, &dy)| dy * y * (1.0 - y));
+    put(terms, dx, beta);
+}
+
+pub(super) fn clamp(x: &Tensor, bound: f32, y: &mut Tensor) {
+    kernel::clamp(x.as_slice(), bound, y.as_mut_slice());
+}
+
+pub(super) fn clamp_backward(x: &Tensor, bound: f32, dy: &Tensor, dx: &mut Tensor, beta: Beta) {
+    let terms = x.as_slice().iter().zip(dy.as_slice()).map(|(x, &dy)| if x.abs() <= bound { dy } else { 0.0 });
+    put(terms, dx, beta);
+}
+
+/// Writes `terms` into a gradient, or adds them.
+fn put(terms: impl Iterator<Item = f32>, dx: &mut Tensor, beta: Beta) {
     let dx = dx.as_mut_slice().iter_mut().zip(terms);
     match beta {
         Beta::Zero => dx.for_each(|(dx, term)| *dx = term),
