@@ -112,12 +112,12 @@ fn linear_model(args: &Args, rows: &dyn Samples, split: &TimeSplit) -> Result<(V
 }
 
 /// How well one can do on generated test rows: the teacher itself, and a linear model.
-fn print_marks(ceiling: Option<f64>, linear: Option<f64>, test_auc: Option<f64>) {
+fn print_marks(model: &str, ceiling: Option<f64>, linear: Option<f64>, test_auc: Option<f64>) {
     println!("\nThe rows were generated, so the best possible AUC is known:");
     let mark =
         |name: &str, auc: Option<f64>| println!("  {name:<34}{:>12}", auc.map_or("-".into(), |a| format!("{a:.5}")));
     mark("logistic regression", linear);
-    mark("DLRM", test_auc);
+    mark(model, test_auc);
     mark("the teacher itself", ceiling);
     if let (Some(auc), Some(ceiling)) = (test_auc, ceiling) {
         println!("  {:<34}{:>10.1} %", "way from 0.5 to the teacher", 100.0 * (auc - 0.5) / (ceiling - 0.5));
@@ -138,7 +138,7 @@ fn train(args: &Args) -> Result<()> {
     if let Some(probabilities) = probabilities {
         let (labels, linear) = linear_model(args, &*rows, &split)?;
         let ceiling = auc(&probabilities[split.test(args.train.full_test)], &labels);
-        print_marks(ceiling, linear, record.evaluation.auc);
+        print_marks(args.train.model.model.title(), ceiling, linear, record.evaluation.auc);
     }
     Ok(())
 }

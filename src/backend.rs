@@ -148,6 +148,24 @@ pub trait Backend: Debug + Send + Sync {
     /// `dX = dY` where `|X| ≤ bound`, and 0 beyond.
     fn clamp_backward(&self, x: &Tensor, bound: f32, dy: &Tensor, dx: &mut Tensor, beta: Beta);
 
+    /// `Y = X`, or `Y += X`; an `X` of one row goes to every row of `Y`.
+    fn add_to(&self, x: &Tensor, y: &mut Tensor, beta: Beta);
+
+    /// `Y = A ⊙ B`, or `Y += A ⊙ B`; `B` is `M × N` as `A` is, or `M × 1`, one factor a row.
+    fn mul(&self, a: &Tensor, b: &Tensor, y: &mut Tensor, beta: Beta);
+
+    /// `y[m] = Σ_n A[m, n] · B[m, n]`, or added to `y`.
+    fn dot_rows(&self, a: &Tensor, b: &Tensor, y: &mut Tensor, beta: Beta);
+
+    /// `y[n] = Σ_m X[m, n]`, or added to `y`.
+    fn sum_rows(&self, x: &Tensor, y: &mut Tensor, beta: Beta);
+
+    /// Columns `first ..` of `out`, as many as `X` has, become `X`.
+    fn put_columns(&self, x: &Tensor, first: usize, out: &mut Tensor);
+
+    /// `X` becomes columns `first ..` of `from`, as many as it has, or gets them added.
+    fn take_columns(&self, from: &Tensor, first: usize, x: &mut Tensor, beta: Beta);
+
     /// Pooled lookups in all `tables`, side by side: `out[b, t] = Σ_{i ∈ bag b of t} w_i · W_t[i]`
     /// (`B × T × D`), divided by the bag's length for [`Pooling::Mean`]; an empty bag gives zeros.
     fn embedding_bags(&self, tables: &[Table], pooling: Pooling, bags: &[JaggedTensor], out: &mut Tensor);

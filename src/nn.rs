@@ -1,6 +1,8 @@
-//! Layers and the model they make.
+//! Layers and the models they make.
 
 mod config;
+mod cross;
+mod dcn;
 mod dlrm;
 mod embedding;
 mod init;
@@ -8,6 +10,8 @@ mod interaction;
 mod mlp;
 
 pub use config::{DlrmConfig, KAGGLE_NUM_EMBEDDINGS, WeightedPooling};
+pub use cross::{CrossConfig, CrossNet, LowRankCrossNet};
+pub use dcn::{Dcn, DcnConfig};
 pub use dlrm::Dlrm;
 pub use embedding::{EmbeddingBag, EmbeddingBagCollection};
 pub use mlp::{Linear, Mlp};
@@ -15,7 +19,7 @@ pub use mlp::{Linear, Mlp};
 pub use crate::backend::Interaction;
 
 use crate::batch::Batch;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::parameters::Parameters;
 use crate::tape::{Tape, Var};
 
@@ -33,4 +37,27 @@ pub trait Model: Send + Sync {
     /// # Panics
     /// If the batch does not fit; see [`check`](Self::check).
     fn forward(&self, tape: &mut Tape, params: &Parameters, batch: &Batch) -> Var;
+}
+
+impl<M: Model + ?Sized> Model for Box<M> {
+    fn check(&self, batch: &Batch) -> Result<()> {
+        (**self).check(batch)
+    }
+
+    fn forward(&self, tape: &mut Tape, params: &Parameters, batch: &Batch) -> Var {
+        (**self).forward(tape, params, batch)
+    }
+}
+
+/// Whether `parameters` numbers fit into the memory that is left.
+fn check_memory(parameters: u64, params: &Parameters) -> Result<()> {
+    let needed = 4.0 * parameters as f64;
+    match params.backend().available_memory() {
+        Some(available) if needed > available as f64 => Err(Error::Config(format!(
+            "the model's parameters need {:.1} GB of memory, and {:.1} GB are available",
+            1e-9 * needed,
+            1e-9 * available as f64
+        ))),
+        _ => Ok(()),
+    }
 }

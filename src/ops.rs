@@ -1,13 +1,17 @@
 //! The differentiable operations: each file one forward, its backward and its gradient check.
 
+mod cat;
 mod clamp;
+mod cross;
 mod embedding_bag;
 mod interaction;
 mod linear;
 mod loss;
 mod sigmoid;
 
+pub use cat::{cat, stack};
 pub use clamp::clamp;
+pub use cross::cross;
 pub use embedding_bag::{RowWeights, embedding_bags};
 pub use interaction::interaction;
 pub use linear::linear;

@@ -37,6 +37,13 @@ pub struct Bags {
     count: usize,
 }
 
+/// Any number of values on a [`Tape`], until it is cleared: what an operation on many remembers.
+#[derive(Debug, Clone, Copy)]
+pub struct VarList {
+    first: usize,
+    count: usize,
+}
+
 /// A node of the tape: the derivative of one operation. Implement it for an operation of your own
 /// and append it with [`Tape::record`]; [`gradcheck`](crate::gradcheck::gradcheck) tests it.
 pub trait Backward: Any + Debug + Send {
@@ -71,6 +78,7 @@ pub struct BackwardContext<'a> {
 pub struct Values<'a> {
     values: &'a [Tensor],
     bags: &'a [JaggedTensor],
+    listed: &'a [Var],
 }
 
 impl<'a> Values<'a> {
@@ -82,6 +90,11 @@ impl<'a> Values<'a> {
     /// The ids of `bags`, a list a table.
     pub fn bags(&self, bags: Bags) -> &'a [JaggedTensor] {
         &self.bags[bags.first..bags.first + bags.count]
+    }
+
+    /// The values in `list`.
+    pub fn vars(&self, list: VarList) -> &'a [Var] {
+        &self.listed[list.first..list.first + list.count]
     }
 }
 
@@ -134,6 +147,8 @@ pub struct Tape {
     grads: Vec<GradSlot>,
     nodes: Vec<Box<dyn Backward>>,
     bags: Vec<JaggedTensor>,
+    /// The entries of all lists, one list after the other.
+    listed: Vec<Var>,
     len: usize,
     bags_len: usize,
 }
@@ -147,6 +162,7 @@ impl Tape {
             grads: Vec::new(),
             nodes: Vec::new(),
             bags: Vec::new(),
+            listed: Vec::new(),
             len: 0,
             bags_len: 0,
         }
@@ -156,6 +172,7 @@ impl Tape {
     pub fn clear(&mut self) {
         self.len = 0;
         self.bags_len = 0;
+        self.listed.clear();
     }
 
     /// Puts data on the tape: a copy of `values`, of which no gradient is taken.
@@ -200,6 +217,26 @@ impl Tape {
         &self.bags[bags.first..bags.first + bags.count]
     }
 
+    /// A list of values, empty at first. One at a time is filled.
+    pub fn list(&self) -> VarList {
+        VarList { first: self.listed.len(), count: 0 }
+    }
+
+    /// Appends `var` to `list`.
+    ///
+    /// # Panics
+    /// If another list was appended to in between.
+    pub fn push(&mut self, list: &mut VarList, var: Var) {
+        assert_eq!(list.first + list.count, self.listed.len(), "Tape: another list was begun");
+        self.listed.push(var);
+        list.count += 1;
+    }
+
+    /// The values in `list`.
+    pub fn vars(&self, list: VarList) -> &[Var] {
+        &self.listed[list.first..list.first + list.count]
+    }
+
     /// Computes a value of shape `shape` by `compute` and appends it with its derivative.
     ///
     /// `needs_grad` says whether a gradient of this value is of use: whether one of the inputs
@@ -219,7 +256,7 @@ impl Tape {
         }
         let (before, rest) = self.values.split_at_mut(at);
         rest[0].resize(shape);
-        compute(&*self.backend, Values { values: before, bags: &self.bags }, &mut rest[0]);
+        compute(&*self.backend, Values { values: before, bags: &self.bags, listed: &self.listed }, &mut rest[0]);
         self.grads[at].needed = needs_grad;
         self.grads[at].slot.filled = false;
         let old: &mut dyn Any = &mut *self.nodes[at];
@@ -273,7 +310,7 @@ impl Tape {
             }
             self.nodes[at].backward(BackwardContext {
                 backend: &*self.backend,
-                values: Values { values: &self.values, bags: &self.bags },
+                values: Values { values: &self.values, bags: &self.bags, listed: &self.listed },
                 output: &self.values[at],
                 grad_out: &mut rest[0].slot.value,
                 grads: InputGrads { slots: before, shapes: &self.values },

@@ -40,7 +40,7 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
     let sample = sample_in(dir.path());
     let folder = dir.path().to_str().unwrap().to_owned();
     let damaged = write("damaged.rows", &format!("DLRMROWS\u{1}\0\0\0{}", "x".repeat(60)));
-    let cases: [(&[&str], &str); 31] = [
+    let cases: [(&[&str], &str); 35] = [
         (&["--data", "/nonexistent/train.txt"], "/nonexistent/train.txt: No such file or directory"),
         (&["--data", &folder], "Is a directory"),
         (&["--data", &short_row], "short.tsv:1:"),
@@ -65,6 +65,10 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
         (&["--threads", "-1"], "unexpected argument '-1' found"),
         (&["--optimizer", "momentum"], "[possible values: sgd, adagrad, rowwise-adagrad, adam]"),
         (&["--interaction", "dcn"], "[possible values: dot, dot-itself, cat]"),
+        (&["--model", "wide"], "[possible values: dlrm, dcn, dcn-v2]"),
+        (&["--cross-layers", "2"], "--cross-layers: expected --model dcn or dcn-v2 beside it"),
+        (&["--model", "dcn", "--cross-rank", "8"], "--cross-rank: expected --model dcn-v2 beside it"),
+        (&["--model", "dcn-v2", "--cross-layers", "0"], "invalid value '0' for '--cross-layers <LAYERS>'"),
         (&["--loss-function", "hinge"], "[possible values: bce, mse, wbce]"),
         (&["--loss-threshold", "0.5"], "for '--loss-threshold <T>': expected a number from 0 to below 0.5"),
         (&["--loss-function", "wbce", "--loss-weights", "1"], "expected two numbers above 0 with a dash between"),
@@ -94,7 +98,7 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
 #[test]
 fn a_mistake_in_a_measurement_s_flag_is_one_line_too() {
     let cases: [(&str, &[&str], &str); 7] = [
-        ("train_step", &["--config", "huge"], "[possible values: kaggle, mlperf, bigbasin, tiny]"),
+        ("train_step", &["--config", "huge"], "[possible values: kaggle, mlperf, dcnv2, bigbasin, tiny]"),
         ("train_step", &["--iters", "0"], "invalid value '0' for '--iters <ITERS>'"),
         ("train_step", &["--roofline=yes"], "unexpected value 'yes' for '--roofline' found"),
         ("roofline", &["--threads", "1025"], "invalid value '1025' for '--threads <THREADS>'"),

@@ -1,7 +1,7 @@
 //! The same seed gives the same bits, whatever the number of threads.
 
 use dlrm::backend::{Cpu, Interaction, LossKind, Pooling};
-use dlrm::nn::{Dlrm, DlrmConfig, WeightedPooling};
+use dlrm::nn::{CrossConfig, Dcn, DcnConfig, Dlrm, DlrmConfig, Model, WeightedPooling};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
 use dlrm::train::Trainer;
 use dlrm::{Batch, JaggedTensor, Parameters, Stream};
@@ -25,11 +25,14 @@ fn batch(b: usize, config: &DlrmConfig, stream: &mut Stream) -> Batch {
     }
 }
 
+/// Makes a model.
+type Make<'a> = &'a dyn Fn(&mut Parameters, &mut Stream) -> Box<dyn Model>;
+
 /// Every parameter and the loss of each step, as bits.
-fn bits(config: &DlrmConfig, rule: UpdateRule, threads: usize) -> Vec<u32> {
+fn bits(config: &DlrmConfig, make: Make, rule: UpdateRule, threads: usize) -> Vec<u32> {
     let mut stream = Stream::native(9);
     let mut params = Parameters::new(Arc::new(Cpu::new(threads)));
-    let model = Dlrm::new(config, &mut params, &mut stream).unwrap();
+    let model = make(&mut params, &mut stream);
     let mut trainer = Trainer::new(model, params, rule, LrPolicy::constant(0.05), LossKind::BCE);
     let losses: Vec<f32> =
         [1000, 1000, 999, 37, 1].into_iter().map(|b| trainer.step(&batch(b, config, &mut stream)).unwrap()).collect();
@@ -37,6 +40,16 @@ fn bits(config: &DlrmConfig, rule: UpdateRule, threads: usize) -> Vec<u32> {
     let dense = params.dense().iter().flat_map(|p| p.value().as_slice());
     let tables = params.tables().iter().flat_map(|t| t.values());
     losses.iter().chain(dense).chain(tables).map(|v| v.to_bits()).collect()
+}
+
+#[track_caller]
+fn assert_same_bits(config: &DlrmConfig, make: Make, rule: UpdateRule) {
+    let one = bits(config, make, rule, 1);
+    for threads in [2, 3, 8] {
+        let several = bits(config, make, rule, threads);
+        let differ = one.iter().zip(&several).filter(|(a, b)| a != b).count();
+        assert_eq!(differ, 0, "{differ} of {} numbers differ with {threads} threads, {rule:?}", one.len());
+    }
 }
 
 #[test]
@@ -51,17 +64,18 @@ fn one_thread_or_several_give_the_same_bits() {
     };
     let weighted =
         DlrmConfig { interaction: Interaction::Cat, weighted_pooling: Some(WeightedPooling::Learned), ..base.clone() };
+    let dcn_v2 =
+        DlrmConfig { interaction: Interaction::Cat, cross: Some(CrossConfig { layers: 2, rank: 24 }), ..base.clone() };
     for (config, rule) in [
         (&base, UpdateRule::Sgd),
         (&wide, UpdateRule::ADAGRAD),
         (&weighted, UpdateRule::ROW_WISE_ADAGRAD),
+        (&dcn_v2, UpdateRule::ADAGRAD),
         (&base, UpdateRule::ADAM),
     ] {
-        let one = bits(config, rule, 1);
-        for threads in [2, 3, 8] {
-            let several = bits(config, rule, threads);
-            let differ = one.iter().zip(&several).filter(|(a, b)| a != b).count();
-            assert_eq!(differ, 0, "{differ} of {} numbers differ with {threads} threads, {rule:?}", one.len());
-        }
+        assert_same_bits(config, &|params, stream| Box::new(Dlrm::new(config, params, stream).unwrap()), rule);
     }
+    let dcn = DcnConfig::criteo_kaggle(base.num_embeddings.clone());
+    let make: Make = &|params, stream| Box::new(Dcn::new(&dcn, params, stream).unwrap());
+    assert_same_bits(&base, make, UpdateRule::Sgd);
 }

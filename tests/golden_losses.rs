@@ -1,7 +1,7 @@
 //! Whole runs of the reference, loss for loss: its random data, its initial values, its optimizers.
 //! `dlrm_s_pytorch.py` printed these losses with NumPy's seed 123; they are met to every digit.
 
-use dlrm::backend::{Cpu, Interaction, LossKind, Pooling};
+use dlrm::backend::{Cpu, Interaction, LossKind};
 use dlrm::data::random::{Distribution, RandomBatches, RandomConfig};
 use dlrm::nn::{Dlrm, DlrmConfig, WeightedPooling};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
@@ -74,13 +74,12 @@ fn losses(run: &Run) -> Vec<String> {
     let dim = run.mlp_bot[run.mlp_bot.len() - 1];
     let config = DlrmConfig {
         dense_features: run.mlp_bot[0],
-        num_embeddings: run.embedding_size.to_vec(),
         embedding_dim: dim,
         bottom_mlp: run.mlp_bot[1..].to_vec(),
         top_mlp: run.mlp_top.to_vec(),
         interaction: run.interaction,
-        pooling: Pooling::Sum,
         weighted_pooling: run.weighted_pooling,
+        ..DlrmConfig::criteo_kaggle(run.embedding_size.to_vec())
     };
     let mut data = RandomBatches::new(
         RandomConfig {

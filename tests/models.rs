@@ -2,7 +2,7 @@
 
 use dlrm::backend::{Cpu, Interaction, LossKind, Pooling};
 use dlrm::gradcheck::{GradCheck, gradcheck};
-use dlrm::nn::{Dlrm, DlrmConfig, Model, WeightedPooling};
+use dlrm::nn::{CrossConfig, Dcn, DcnConfig, Dlrm, DlrmConfig, Model, WeightedPooling};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
 use dlrm::train::Trainer;
 use dlrm::{Batch, Error, JaggedTensor, Parameters, Stream, ops};
@@ -11,13 +11,11 @@ use std::sync::Arc;
 fn config() -> DlrmConfig {
     DlrmConfig {
         dense_features: 3,
-        num_embeddings: vec![5, 2, 7],
         embedding_dim: 4,
         bottom_mlp: vec![6, 4],
         top_mlp: vec![5, 1],
         interaction: Interaction::Dot,
-        pooling: Pooling::Sum,
-        weighted_pooling: None,
+        ..DlrmConfig::criteo_kaggle(vec![5, 2, 7])
     }
 }
 
@@ -57,16 +55,53 @@ fn shapes() -> Vec<(&'static str, DlrmConfig)> {
         ("one number a row", DlrmConfig { embedding_dim: 1, bottom_mlp: vec![1], ..base.clone() }),
         ("a linear top", DlrmConfig { top_mlp: vec![1], ..base.clone() }),
         ("learned pooling", DlrmConfig { weighted_pooling: Some(WeightedPooling::Learned), ..base.clone() }),
-        ("fixed pooling", DlrmConfig { weighted_pooling: Some(WeightedPooling::Fixed), ..base }),
+        ("fixed pooling", DlrmConfig { weighted_pooling: Some(WeightedPooling::Fixed), ..base.clone() }),
+        (
+            "dcn-v2",
+            DlrmConfig {
+                interaction: Interaction::Cat,
+                cross: Some(CrossConfig { layers: 2, rank: 3 }),
+                ..base.clone()
+            },
+        ),
+        ("cross layers after dots", DlrmConfig { cross: Some(CrossConfig { layers: 1, rank: 1 }), ..base }),
     ]
+}
+
+/// Makes a model.
+type Make = Box<dyn Fn(&mut Parameters, &mut Stream) -> Box<dyn Model>>;
+
+/// The models: name, shape of their batches, and how they are made.
+fn models() -> Vec<(&'static str, DlrmConfig, Make)> {
+    let dlrm = |(name, config): (&'static str, DlrmConfig)| {
+        let shape = config.clone();
+        let make: Make = Box::new(move |params, stream| Box::new(Dlrm::new(&config, params, stream).unwrap()));
+        (name, shape, make)
+    };
+    let dcn = |(name, dense_features, deep_mlp): (&'static str, usize, &[usize])| {
+        let base = config();
+        let shape = DlrmConfig { dense_features, ..base };
+        let config = DcnConfig {
+            dense_features,
+            embedding_dim: 4,
+            cross_layers: 3,
+            deep_mlp: deep_mlp.to_vec(),
+            ..DcnConfig::criteo_kaggle(shape.num_embeddings.clone())
+        };
+        let make: Make = Box::new(move |params, stream| Box::new(Dcn::new(&config, params, stream).unwrap()));
+        (name, shape, make)
+    };
+    let dcns: [(&str, usize, &[usize]); 3] =
+        [("dcn", 3, &[6, 4]), ("dcn, no dense features", 0, &[5]), ("dcn, no deep network", 3, &[])];
+    shapes().into_iter().map(dlrm).chain(dcns.into_iter().map(dcn)).collect()
 }
 
 #[test]
 fn every_shape_has_the_gradients_of_its_loss() {
-    for (name, config) in shapes() {
+    for (name, config, make) in models() {
         println!("{name}");
         let mut params = Parameters::new(Arc::new(Cpu::new(1)));
-        let model = Dlrm::new(&config, &mut params, &mut Stream::native(3)).unwrap();
+        let model = make(&mut params, &mut Stream::native(3));
         let batch = batch(&config);
         model.check(&batch).unwrap();
         let fixed = config.weighted_pooling == Some(WeightedPooling::Fixed);
@@ -84,9 +119,9 @@ fn every_shape_has_the_gradients_of_its_loss() {
 
 #[test]
 fn every_shape_learns_one_batch_by_heart() {
-    for (name, config) in shapes() {
+    for (name, config, make) in models() {
         let mut params = Parameters::new(Arc::new(Cpu::new(2)));
-        let model = Dlrm::new(&config, &mut params, &mut Stream::native(4)).unwrap();
+        let model = make(&mut params, &mut Stream::native(4));
         let batch = batch(&config);
         let mut trainer = Trainer::new(model, params, UpdateRule::ADAGRAD, LrPolicy::constant(0.05), LossKind::BCE);
         let first = trainer.step(&batch).unwrap();
@@ -126,9 +161,9 @@ fn a_loss_that_is_not_a_number_stops_the_run_and_changes_nothing() {
 
 #[test]
 fn a_batch_of_no_sample_is_an_error_to_train_on_and_no_logits_to_predict() {
-    for (name, config) in shapes() {
+    for (name, config, make) in models() {
         let mut params = Parameters::new(Arc::new(Cpu::new(2)));
-        let model = Dlrm::new(&config, &mut params, &mut Stream::native(1)).unwrap();
+        let model = make(&mut params, &mut Stream::native(1));
         let mut trainer = Trainer::new(model, params, UpdateRule::Sgd, LrPolicy::constant(0.1), LossKind::BCE);
         let mut empty = Batch::default();
         empty.clear(config.dense_features, config.num_embeddings.len());

@@ -2,7 +2,7 @@
 
 use dlrm::backend::{Backend, Cpu, Interaction, LossKind};
 use dlrm::buffer::maps_made;
-use dlrm::nn::{Dlrm, DlrmConfig};
+use dlrm::nn::{CrossConfig, Dcn, DcnConfig, Dlrm, DlrmConfig, Model};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
 use dlrm::train::Trainer;
 use dlrm::{Batch, JaggedTensor, Parameters, Stream};
@@ -35,31 +35,46 @@ fn batches(b: usize, config: &DlrmConfig, stream: &mut Stream) -> Vec<Batch> {
     (0..4).map(batch).collect()
 }
 
+fn assert_steady(threads: usize, rule: UpdateRule, make: &dyn Fn(&mut Parameters, &mut Stream) -> Box<dyn Model>) {
+    let mut stream = Stream::native(5);
+    let backend = Arc::new(Cpu::new(threads));
+    let mut params = Parameters::new(backend.clone());
+    let model = make(&mut params, &mut stream);
+    let batches = batches(512, &config(Interaction::Dot), &mut stream);
+    let mut trainer = Trainer::new(model, params, rule, LrPolicy::constant(0.01), LossKind::BCE);
+    backend.scope(&mut || {
+        // Each batch once or more: the largest number of rows has been seen then.
+        (0..12).for_each(|i| assert!(trainer.step(&batches[i % 4]).is_ok()));
+        let (region, maps) = (Region::new(ALLOCATOR), maps_made());
+        (0..40).for_each(|i| assert!(trainer.step(&batches[i % 4]).is_ok()));
+        let change = region.change();
+        let made = (change.allocations, change.reallocations, maps_made() - maps);
+        assert_eq!(made, (0, 0, 0), "allocations, reallocations, maps: {rule:?}, {threads} threads");
+    });
+}
+
+fn config(interaction: Interaction) -> DlrmConfig {
+    DlrmConfig { interaction, ..DlrmConfig::criteo_kaggle(vec![50_000, 1000, 20, 3]) }
+}
+
 /// One test, since the counters count for the whole process.
 #[test]
 fn no_allocation_after_the_first_steps() {
+    let cross = Some(CrossConfig { layers: 2, rank: 16 });
+    let dcn_v2 = DlrmConfig { cross, ..config(Interaction::Cat) };
+    let dcn = DcnConfig::criteo_kaggle(dcn_v2.num_embeddings.clone());
     for threads in [1, 2] {
-        for (rule, interaction) in [
-            (UpdateRule::Sgd, Interaction::Dot),
-            (UpdateRule::ROW_WISE_ADAGRAD, Interaction::DotItself),
-            (UpdateRule::ADAM, Interaction::Cat),
+        for (rule, config) in [
+            (UpdateRule::Sgd, &config(Interaction::Dot)),
+            (UpdateRule::ROW_WISE_ADAGRAD, &config(Interaction::DotItself)),
+            (UpdateRule::ADAM, &config(Interaction::Cat)),
+            (UpdateRule::ADAGRAD, &dcn_v2),
         ] {
-            let config = DlrmConfig { interaction, ..DlrmConfig::criteo_kaggle(vec![50_000, 1000, 20, 3]) };
-            let mut stream = Stream::native(5);
-            let backend = Arc::new(Cpu::new(threads));
-            let mut params = Parameters::new(backend.clone());
-            let model = Dlrm::new(&config, &mut params, &mut stream).unwrap();
-            let batches = batches(512, &config, &mut stream);
-            let mut trainer = Trainer::new(model, params, rule, LrPolicy::constant(0.01), LossKind::BCE);
-            backend.scope(&mut || {
-                // Each batch once or more: the largest number of rows has been seen then.
-                (0..12).for_each(|i| assert!(trainer.step(&batches[i % 4]).is_ok()));
-                let (region, maps) = (Region::new(ALLOCATOR), maps_made());
-                (0..40).for_each(|i| assert!(trainer.step(&batches[i % 4]).is_ok()));
-                let change = region.change();
-                let made = (change.allocations, change.reallocations, maps_made() - maps);
-                assert_eq!(made, (0, 0, 0), "allocations, reallocations, maps: {rule:?}, {threads} threads");
-            });
+            assert_steady(threads, rule, &|params, stream| Box::new(Dlrm::new(config, params, stream).unwrap()));
         }
+        let make = |params: &mut Parameters, stream: &mut Stream| -> Box<dyn Model> {
+            Box::new(Dcn::new(&dcn, params, stream).unwrap())
+        };
+        assert_steady(threads, UpdateRule::Sgd, &make);
     }
 }

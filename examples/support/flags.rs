@@ -1,6 +1,7 @@
 //! The flags of the examples that train.
 
 use super::loss_flags::LossFlags;
+use super::model_flags::ModelFlags;
 use super::{Widths, positive};
 use clap::{Args, ValueEnum};
 use dlrm::backend::Interaction;
@@ -47,6 +48,8 @@ pub struct TrainFlags {
     /// How the vectors of a row meet.
     #[arg(long, value_enum, default_value_t = InteractionName::Dot)]
     pub interaction: InteractionName,
+    #[command(flatten)]
+    pub model: ModelFlags,
     #[command(flatten)]
     pub loss: LossFlags,
     /// What is shuffled, anew in each pass: nothing, the rows of each day, or all rows.

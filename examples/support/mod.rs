@@ -10,6 +10,7 @@ pub mod columns;
 pub mod flags;
 pub mod loss_flags;
 pub mod machine;
+pub mod model_flags;
 pub mod models;
 pub mod training;
 pub mod watch;

@@ -1,7 +1,7 @@
 //! The standard models, and random batches for them.
 
 use clap::ValueEnum;
-use dlrm::backend::{Interaction, Pooling};
+use dlrm::backend::Interaction;
 use dlrm::nn::{DlrmConfig, KAGGLE_NUM_EMBEDDINGS};
 use dlrm::{Batch, JaggedTensor, Result, Stream};
 use serde::Serialize;
@@ -14,6 +14,9 @@ pub enum Config {
     Kaggle,
     /// MLPerf training's DLRM, tables capped at a million rows × 128.
     Mlperf,
+    /// MLPerf training's DLRM-DCNv2: cross layers of rank 512, tables capped at a million rows × 128, one
+    /// lookup each.
+    Dcnv2,
     /// The reference's bench/dlrm_s_benchmark.sh, the paper's section 5.2: 8 × 1 M × 64, 100 lookups.
     Bigbasin,
     /// Small enough for a quick look.
@@ -32,17 +35,16 @@ impl Config {
         let capped = |cap: usize| KAGGLE_NUM_EMBEDDINGS.map(|rows| rows.min(cap)).to_vec();
         let config = |bottom: &[usize], top: &[usize], num_embeddings: Vec<usize>| DlrmConfig {
             dense_features: bottom[0],
-            num_embeddings,
             embedding_dim: bottom[bottom.len() - 1],
             bottom_mlp: bottom[1..].to_vec(),
             top_mlp: top.to_vec(),
             interaction: Interaction::Dot,
-            pooling: Pooling::Sum,
-            weighted_pooling: None,
+            ..DlrmConfig::criteo_kaggle(num_embeddings)
         };
         match self {
             Config::Kaggle => (DlrmConfig::criteo_kaggle(KAGGLE_NUM_EMBEDDINGS.to_vec()), 1),
             Config::Mlperf => (config(&[13, 512, 256, 128], &[1024, 1024, 512, 256, 1], capped(1_000_000)), 1),
+            Config::Dcnv2 => (DlrmConfig::mlperf_dcn_v2(capped(1_000_000)), 1),
             Config::Bigbasin => (config(&[512, 512, 64], &[1024, 1024, 1024, 1], vec![1_000_000; 8]), 100),
             Config::Tiny => (config(&[13, 64, 16], &[64, 1], vec![1000; 26]), 1),
         }

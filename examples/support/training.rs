@@ -6,7 +6,6 @@ use super::watch::Watch;
 use dlrm::backend::{Backend, Cpu};
 use dlrm::data::criteo::TimeSplit;
 use dlrm::data::source::{Order, Prefetch, RowSource, Samples};
-use dlrm::nn::Dlrm;
 use dlrm::train::{Record, Report, Schedule, Trainer};
 use dlrm::{Error, Parameters, Result, Stream};
 use std::sync::Arc;
@@ -27,7 +26,7 @@ pub fn run(
     // What is wrong with the flags is said before any row is read.
     flags.policy(recipe)?;
     flags.loss.kind()?;
-    flags.config(recipe, vec![1; 26])?;
+    flags.model.config(flags.config(recipe, vec![1; 26])?)?;
     let mut watch = Watch::new(flags.json.as_deref())?;
     let backend = cpu(flags.threads.into())?;
     let (start, mut read, mut rows) = (Instant::now(), Some(read), None);
@@ -57,9 +56,9 @@ fn train(
     (rows, split): (&dyn Samples, &TimeSplit),
     watch: &mut Watch,
 ) -> Result<Vec<Record>> {
-    let config = flags.config(recipe, rows.num_embeddings())?;
+    let config = flags.model.config(flags.config(recipe, rows.num_embeddings())?)?;
     let mut params = Parameters::new(backend.clone());
-    let model = Dlrm::new(&config, &mut params, &mut Stream::native(flags.seed))?;
+    let model = config.build(&mut params, &mut Stream::native(flags.seed))?;
     let count = params.count();
     eprintln!("{count} parameters, {:.1} MB; {}", 4e-6 * count as f64, backend.describe());
     let trainer = Trainer::new(model, params, flags.rule(), flags.policy(recipe)?, flags.loss.kind()?);

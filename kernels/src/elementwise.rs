@@ -16,7 +16,7 @@
 
 use crate::check;
 use crate::isa::{Isa, Kernel};
-use crate::simd::Simd;
+use crate::simd::{Simd, dot16};
 
 /// `out[i] = σ(x[i]) = 1 / (1 + e^-x[i])`.
 ///
@@ -129,6 +129,25 @@ pub fn axpy(isa: Isa, a: f32, x: &[f32], y: &mut [f32]) {
     isa.run(Zip(Axpy(a), y, x));
 }
 
+/// `y += a · b`, the products rounded first.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn mul_add(isa: Isa, a: &[f32], b: &[f32], y: &mut [f32]) {
+    check::shape("mul_add", "a", a.len(), [1, y.len()]);
+    check::shape("mul_add", "b", b.len(), [1, y.len()]);
+    isa.run(MulAdd { a, b, y });
+}
+
+/// `Σ a[i] · b[i]`, with the same bits on every instruction set: sixteen partial sums, then by halves.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn dot(isa: Isa, a: &[f32], b: &[f32]) -> f32 {
+    check::shape("dot", "b", b.len(), [1, a.len()]);
+    isa.run(Dot { a, b })
+}
+
 /// `y = f(y, x)`, lane by lane. Implementations are `#[inline(always)]`.
 trait Lanewise: Copy {
     fn apply<S: Simd>(self, simd: S, y: S::V, x: S::V) -> S::V;
@@ -184,5 +203,49 @@ impl<F: Lanewise> Kernel for Zip<'_, F> {
             let (y, x, left) = (y.add(whole), x.add(whole), n - whole);
             simd.store_partial(y, f.apply(simd, simd.load_partial(y, left), simd.load_partial(x, left)), left);
         }
+    }
+}
+
+/// See [`mul_add`]: operands of equal length.
+struct MulAdd<'a> {
+    a: &'a [f32],
+    b: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl Kernel for MulAdd<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let n = self.y.len().min(self.a.len()).min(self.b.len());
+        let (a, b, y) = (self.a.as_ptr(), self.b.as_ptr(), self.y.as_mut_ptr());
+        let whole = n - n % S::LANES;
+        for i in (0..whole).step_by(S::LANES) {
+            // SAFETY: i + LANES ≤ n, the length of the shortest slice.
+            unsafe {
+                let product = simd.mul(simd.load(a.add(i)), simd.load(b.add(i)));
+                simd.store(y.add(i), simd.add(simd.load(y.add(i)), product));
+            }
+        }
+        // SAFETY: whole + (n - whole) = n.
+        unsafe {
+            let (a, b, y, left) = (a.add(whole), b.add(whole), y.add(whole), n - whole);
+            let product = simd.mul(simd.load_partial(a, left), simd.load_partial(b, left));
+            simd.store_partial(y, simd.add(simd.load_partial(y, left), product), left);
+        }
+    }
+}
+
+/// See [`dot`].
+struct Dot<'a> {
+    a: &'a [f32],
+    b: &'a [f32],
+}
+
+impl Kernel for Dot<'_> {
+    type Output = f32;
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> f32 {
+        dot16(simd, self.a, self.b)
     }
 }

@@ -6,7 +6,7 @@
 //! | [`gemm`] | a linear layer's three products, with bias and ReLU, and the bias's gradient |
 //! | [`embedding_bag`] | pooled lookup; sorting lookups by row; the sparse gradient |
 //! | [`interaction`] | pairwise dots and concatenation, both ways |
-//! | [`elementwise`] | sigmoid, losses on logits, ReLU's backward, sums |
+//! | [`elementwise`] | sigmoid, losses on logits, ReLU's backward, sums and products |
 //! | [`optim`] | SGD, Adagrad, row-wise Adagrad and Adam, dense and on rows |
 //! | [`probe`] | no operation of a model: what the machine can do at most |
 //!

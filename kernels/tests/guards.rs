@@ -1,7 +1,7 @@
 //! A programmer's mistake stops at the edge, before anything is read or written, and the message
 //! names the operation, the argument and both shapes.
 
-use dlrm_kernels::elementwise::{add_assign, bce_with_logits, relu_backward};
+use dlrm_kernels::elementwise::{add_assign, bce_with_logits, dot, mul_add, relu_backward};
 use dlrm_kernels::embedding_bag::*;
 use dlrm_kernels::gemm::*;
 use dlrm_kernels::interaction::*;
@@ -32,7 +32,7 @@ fn wrong_shapes_are_named() {
         let mut of_rows = RowSegments::default();
         of_rows.set_one_each([9, 11].into_iter());
         let grad = RowGradient { base_row: 10, ..RowGradient::new(&of_rows, &[0.0; 4], 2, 2) };
-        let cases: [(&str, Call); 24] = [
+        let cases: [(&str, Call); 26] = [
             (
                 "linear: x has 5 values, expected 2 x 3",
                 Box::new(|| {
@@ -142,6 +142,8 @@ fn wrong_shapes_are_named() {
                 Box::new(|| relu_backward(isa, &[0.0; 3], &mut [0.0; 2])),
             ),
             ("add_assign: x has 2 values, expected 1 x 3", Box::new(|| add_assign(isa, &mut [0.0; 3], &[0.0; 2]))),
+            ("mul_add: b has 2 values, expected 1 x 3", Box::new(|| mul_add(isa, &[0.0; 3], &[0.0; 2], &mut [0.0; 3]))),
+            ("dot: b has 2 values, expected 1 x 3", Box::new(|| assert!(dot(isa, &[0.0; 3], &[0.0; 2]).is_finite()))),
             (
                 "sgd_rows: rows 9 to 11 leave table, which has 3 rows from 10 on",
                 Box::new(|| sgd_rows(isa, &mut [0.0; 6], grad, 0.1, &mut Scratch::new())),

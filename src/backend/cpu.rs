@@ -4,6 +4,7 @@
 //! the output is computed whole, in one fixed order, by whichever thread gets its piece. So the
 //! bits do not depend on the number of threads.
 
+mod elementwise;
 mod embedding;
 mod interaction;
 mod linear;
@@ -246,6 +247,30 @@ impl Backend for Cpu {
 
     fn clamp_backward(&self, x: &Tensor, bound: f32, dy: &Tensor, dx: &mut Tensor, beta: Beta) {
         loss::clamp_backward(x, bound, dy, dx, beta);
+    }
+
+    fn add_to(&self, x: &Tensor, y: &mut Tensor, beta: Beta) {
+        elementwise::add_to(self, x, y, beta);
+    }
+
+    fn mul(&self, a: &Tensor, b: &Tensor, y: &mut Tensor, beta: Beta) {
+        elementwise::mul(self, [a, b], y, beta);
+    }
+
+    fn dot_rows(&self, a: &Tensor, b: &Tensor, y: &mut Tensor, beta: Beta) {
+        elementwise::dot_rows(self, [a, b], y, beta);
+    }
+
+    fn sum_rows(&self, x: &Tensor, y: &mut Tensor, beta: Beta) {
+        elementwise::sum_rows(self, x, y, beta);
+    }
+
+    fn put_columns(&self, x: &Tensor, first: usize, out: &mut Tensor) {
+        elementwise::put_columns(self, x, first, out);
+    }
+
+    fn take_columns(&self, from: &Tensor, first: usize, x: &mut Tensor, beta: Beta) {
+        elementwise::take_columns(self, from, first, x, beta);
     }
 
     fn embedding_bags(&self, tables: &[Table], pooling: Pooling, bags: &[JaggedTensor], out: &mut Tensor) {

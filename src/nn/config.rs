@@ -1,5 +1,6 @@
 //! What a DLRM looks like.
 
+use super::cross::CrossConfig;
 use crate::backend::{Interaction, Pooling};
 use crate::error::{Error, Result};
 
@@ -41,6 +42,9 @@ pub struct DlrmConfig {
     pub pooling: Pooling,
     /// Whether pooling weighs each row.
     pub weighted_pooling: Option<WeightedPooling>,
+    /// Cross layers between interaction and top MLP. With [`Interaction::Cat`] the model is DCN-v2 as TorchRec and
+    /// MLPerf have it (`DLRM_DCN`).
+    pub cross: Option<CrossConfig>,
 }
 
 impl DlrmConfig {
@@ -56,6 +60,21 @@ impl DlrmConfig {
             interaction: Interaction::Dot,
             pooling: Pooling::Sum,
             weighted_pooling: None,
+            cross: None,
+        }
+    }
+
+    /// MLPerf training's DLRM-DCNv2 (`recommendation_v2`, on TorchRec), with tables of the given sizes:
+    /// 13-512-256-128, cross layers on all vectors side by side, 1024-1024-512-256-1. Initial values are this
+    /// crate's, not TorchRec's, but for the cross layers.
+    pub fn mlperf_dcn_v2(num_embeddings: Vec<usize>) -> Self {
+        DlrmConfig {
+            embedding_dim: 128,
+            bottom_mlp: vec![512, 256, 128],
+            top_mlp: vec![1024, 1024, 512, 256, 1],
+            interaction: Interaction::Cat,
+            cross: Some(CrossConfig::default()),
+            ..DlrmConfig::criteo_kaggle(num_embeddings)
         }
     }
 
@@ -68,16 +87,11 @@ impl DlrmConfig {
         if self.dense_features == 0 && self.num_embeddings.is_empty() {
             return bad("a model needs dense features or embedding tables, and has neither".into());
         }
-        if self.embedding_dim == 0 {
-            return bad("embedding dim: 0, expected at least 1".into());
-        }
-        if let Some(t) = self.num_embeddings.iter().position(|&n| n == 0 || u32::try_from(n - 1).is_err()) {
-            return bad(format!("table {t}: {} rows, expected 1 to {}", self.num_embeddings[t], 1u64 << 32));
-        }
-        for (name, widths) in [("bottom MLP", &self.bottom_mlp), ("top MLP", &self.top_mlp)] {
-            if widths.contains(&0) {
-                return bad(format!("{name} {}: a layer of width 0", dashed(widths)));
-            }
+        validate_tables(&self.num_embeddings, self.embedding_dim)?;
+        validate_widths("bottom MLP", &self.bottom_mlp)?;
+        validate_widths("top MLP", &self.top_mlp)?;
+        if let Some(cross @ (CrossConfig { layers: 0, .. } | CrossConfig { rank: 0, .. })) = self.cross {
+            return bad(format!("{} cross layers of rank {}, expected at least 1 of each", cross.layers, cross.rank));
         }
         self.validate_bottom()?;
         match self.top_mlp.last() {
@@ -106,13 +120,12 @@ impl DlrmConfig {
 
     /// How many numbers the model learns.
     pub fn num_parameters(&self) -> u64 {
-        let mlp = |input: usize, widths: &[usize]| {
-            let inputs = std::iter::once(&input).chain(widths);
-            inputs.zip(widths).map(|(&k, &n)| (k as u64 + 1) * n as u64).sum::<u64>()
-        };
         let row = self.embedding_dim as u64 + u64::from(self.weighted_pooling.is_some());
         let tables = self.num_embeddings.iter().map(|&n| n as u64 * row).sum::<u64>();
-        tables + mlp(self.dense_features, &self.bottom_mlp) + mlp(self.interaction_width(), &self.top_mlp)
+        let width = self.interaction_width();
+        let cross = self.cross.map_or(0, |cross| cross.num_parameters(width));
+        let mlps = [(self.dense_features, &self.bottom_mlp), (width, &self.top_mlp)];
+        tables + cross + mlps.into_iter().map(|(input, widths)| num_mlp_parameters(input, widths)).sum::<u64>()
     }
 
     /// The width of the top MLP's input.
@@ -122,6 +135,30 @@ impl DlrmConfig {
             tables => self.interaction.width(self.dense_features > 0, tables, self.embedding_dim),
         }
     }
+}
+
+/// Whether tables of such sizes are possible.
+pub(super) fn validate_tables(num_embeddings: &[usize], embedding_dim: usize) -> Result<()> {
+    if embedding_dim == 0 {
+        return Err(Error::Config("embedding dim: 0, expected at least 1".into()));
+    }
+    match num_embeddings.iter().position(|&n| n == 0 || u32::try_from(n - 1).is_err()) {
+        Some(t) => Err(Error::Config(format!("table {t}: {} rows, expected 1 to {}", num_embeddings[t], 1u64 << 32))),
+        None => Ok(()),
+    }
+}
+
+/// Whether every layer of the MLP called `name` has a width.
+pub(super) fn validate_widths(name: &str, widths: &[usize]) -> Result<()> {
+    match widths.contains(&0) {
+        true => Err(Error::Config(format!("{name} {}: a layer of width 0", dashed(widths)))),
+        false => Ok(()),
+    }
+}
+
+/// How many numbers layers of `widths` learn after an input of `input`.
+pub(super) fn num_mlp_parameters(input: usize, widths: &[usize]) -> u64 {
+    std::iter::once(&input).chain(widths).zip(widths).map(|(&k, &n)| (k as u64 + 1) * n as u64).sum()
 }
 
 /// Widths as the reference writes them: `512-256-1`.
@@ -144,10 +181,19 @@ mod tests {
     }
 
     #[test]
+    fn mlperf_s_dcn_v2_is_valid_and_its_cross_layers_are_counted() {
+        let config = DlrmConfig::mlperf_dcn_v2(vec![10; 26]);
+        config.validate().unwrap();
+        assert_eq!(config.interaction_width(), 3456);
+        let without = DlrmConfig { cross: None, ..config.clone() };
+        assert_eq!(config.num_parameters() - without.num_parameters(), 3 * (2 * 512 + 1) * 3456);
+    }
+
+    #[test]
     fn contradictions_are_named() {
         let base = DlrmConfig::criteo_kaggle(vec![10, 20]);
         type Change = fn(&mut DlrmConfig);
-        let cases: [(Change, &str); 9] = [
+        let cases: [(Change, &str); 10] = [
             (|c| c.embedding_dim = 0, "embedding dim: 0, expected at least 1"),
             (|c| c.num_embeddings[1] = 0, "table 1: 0 rows, expected 1 to 4294967296"),
             (|c| c.bottom_mlp[1] = 0, "bottom MLP 512-0-64-16: a layer of width 0"),
@@ -159,6 +205,10 @@ mod tests {
             (|c| c.dense_features = 0, "a bottom MLP, but no dense features to put into it"),
             (|c| c.top_mlp = vec![512, 2], "top MLP 512-2: the last width is expected to be 1, the logit"),
             (|c| c.top_mlp.clear(), "top MLP : the last width is expected to be 1, the logit"),
+            (
+                |c| c.cross = Some(CrossConfig { layers: 2, rank: 0 }),
+                "2 cross layers of rank 0, expected at least 1 of each",
+            ),
             (
                 |c| (c.dense_features, c.num_embeddings) = (0, vec![]),
                 "a model needs dense features or embedding tables, and has neither",

@@ -1,12 +1,13 @@
 //! The model of the paper.
 
-use super::Model;
 use super::config::DlrmConfig;
+use super::cross::LowRankCrossNet;
 use super::embedding::EmbeddingBagCollection;
 use super::mlp::{Linear, Mlp};
+use super::{Model, check_memory};
 use crate::backend::Activation;
 use crate::batch::Batch;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::parameters::Parameters;
 use crate::random::Stream;
 use crate::tape::{Tape, Var};
@@ -18,7 +19,7 @@ use crate::tape::{Tape, Var};
 ///                   │
 ///                top MLP
 ///                   │
-///              interaction
+///              interaction               (then cross layers, in DCN-v2)
 ///          ┌────────┼─────────┐
 ///      bottom MLP  table 0 …  table T−1
 ///          │        │         │
@@ -32,20 +33,21 @@ pub struct Dlrm {
     config: DlrmConfig,
     bottom_mlp: Option<Mlp>,
     embeddings: Option<EmbeddingBagCollection>,
+    cross: Option<LowRankCrossNet>,
     top_mlp: Mlp,
 }
 
 impl Dlrm {
     /// A model with the reference's initial values and names (`emb_l.0.weight`, `bot_l.0.weight`,
     /// `bot_l.0.bias`, …, `top_l.0.weight`, …), drawn from `stream` in the reference's order:
-    /// tables, bottom MLP, top MLP.
+    /// tables, bottom MLP, top MLP; cross layers ([`LowRankCrossNet`], called `crossnet`) before the top MLP.
     ///
     /// # Errors
     /// [`Error::Config`] if `config` is not [valid](DlrmConfig::validate), or
     /// if the parameters alone need more memory than there is.
     pub fn new(config: &DlrmConfig, params: &mut Parameters, stream: &mut Stream) -> Result<Self> {
         config.validate()?;
-        check_memory(config, params)?;
+        check_memory(config.num_parameters(), params)?;
         let DlrmConfig { num_embeddings, embedding_dim, pooling, weighted_pooling, .. } = config;
         let embeddings = (!num_embeddings.is_empty()).then(|| {
             EmbeddingBagCollection::new(params, num_embeddings, *embedding_dim, *pooling, *weighted_pooling, stream)
@@ -53,8 +55,9 @@ impl Dlrm {
         let bottom_mlp = (config.dense_features > 0)
             .then(|| Mlp::new(params, "bot_l", config.dense_features, &config.bottom_mlp, Activation::Relu, stream));
         let width = config.interaction_width();
+        let cross = config.cross.map(|cross| LowRankCrossNet::new(params, "crossnet", width, cross, stream));
         let top_mlp = Mlp::new(params, "top_l", width, &config.top_mlp, Activation::None, stream);
-        Ok(Dlrm { config: config.clone(), bottom_mlp, embeddings, top_mlp })
+        Ok(Dlrm { config: config.clone(), bottom_mlp, embeddings, cross, top_mlp })
     }
 
     /// The shape of this model.
@@ -65,18 +68,6 @@ impl Dlrm {
     /// The layer that reads the interaction.
     pub(super) fn first_top_layer(&self) -> &Linear {
         &self.top_mlp.layers()[0]
-    }
-}
-
-fn check_memory(config: &DlrmConfig, params: &Parameters) -> Result<()> {
-    let needed = 4.0 * config.num_parameters() as f64;
-    match params.backend().available_memory() {
-        Some(available) if needed > available as f64 => Err(Error::Config(format!(
-            "the model's parameters need {:.1} GB of memory, and {:.1} GB are available",
-            1e-9 * needed,
-            1e-9 * available as f64
-        ))),
-        _ => Ok(()),
     }
 }
 
@@ -96,6 +87,7 @@ impl Model for Dlrm {
             (Some(x), None) => x,
             (None, None) => unreachable!("a valid configuration has dense features or tables"),
         };
+        let z = self.cross.as_ref().map_or(z, |cross| cross.forward(tape, params, z));
         self.top_mlp.forward(tape, params, z)
     }
 }

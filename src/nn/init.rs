@@ -8,14 +8,21 @@ use crate::tensor::Tensor;
 ///
 /// The paper leaves initialisation open; the bias of the reference is random, not zero.
 pub(super) fn linear(params: &mut Parameters, name: &str, k: usize, n: usize, stream: &mut Stream) -> [DenseId; 2] {
-    let mut normal = |shape: &[usize], sd: f64| {
-        let mut t = Tensor::zeros(shape);
-        stream.fill_normal(t.as_mut_slice(), 0.0, sd);
-        t
-    };
-    let weight = normal(&[n, k], (2.0 / (n + k) as f64).sqrt());
-    let bias = normal(&[n], (1.0 / n as f64).sqrt());
-    [params.add_dense(format!("{name}.weight"), weight), params.add_dense(format!("{name}.bias"), bias)]
+    let weight = xavier_normal(params, format!("{name}.weight"), n, k, stream);
+    let bias = normal(&[n], (1.0 / n as f64).sqrt(), stream);
+    [weight, params.add_dense(format!("{name}.bias"), bias)]
+}
+
+/// Weight `N × K` from `N(0, √(2 / (N + K)))`: `torch.nn.init.xavier_normal_`.
+pub(super) fn xavier_normal(params: &mut Parameters, name: String, n: usize, k: usize, stream: &mut Stream) -> DenseId {
+    let weight = normal(&[n, k], (2.0 / (n + k) as f64).sqrt(), stream);
+    params.add_dense(name, weight)
+}
+
+fn normal(shape: &[usize], sd: f64, stream: &mut Stream) -> Tensor {
+    let mut t = Tensor::zeros(shape);
+    stream.fill_normal(t.as_mut_slice(), 0.0, sd);
+    t
 }
 
 /// Table of `rows × dim` from `U(−√(1/rows), √(1/rows))`.

@@ -88,6 +88,36 @@ impl Backend for Profiled {
         self.add("clamp_backward", None, time, cost::streamed(3 * x.len()));
     }
 
+    fn add_to(&self, x: &Tensor, y: &mut Tensor, beta: Beta) {
+        let time = timed(|| self.inner.add_to(x, y, beta));
+        self.add("add_to", None, time, cost::elementwise(&[x], y, 0, beta));
+    }
+
+    fn mul(&self, a: &Tensor, b: &Tensor, y: &mut Tensor, beta: Beta) {
+        let time = timed(|| self.inner.mul(a, b, y, beta));
+        self.add("mul", None, time, cost::elementwise(&[a, b], y, y.len(), beta));
+    }
+
+    fn dot_rows(&self, a: &Tensor, b: &Tensor, y: &mut Tensor, beta: Beta) {
+        let time = timed(|| self.inner.dot_rows(a, b, y, beta));
+        self.add("dot_rows", None, time, cost::elementwise(&[a, b], y, 2 * a.len(), beta));
+    }
+
+    fn sum_rows(&self, x: &Tensor, y: &mut Tensor, beta: Beta) {
+        let time = timed(|| self.inner.sum_rows(x, y, beta));
+        self.add("sum_rows", None, time, cost::elementwise(&[x], y, x.len(), beta));
+    }
+
+    fn put_columns(&self, x: &Tensor, first: usize, out: &mut Tensor) {
+        let time = timed(|| self.inner.put_columns(x, first, out));
+        self.add("put_columns", None, time, cost::streamed(2 * x.len()));
+    }
+
+    fn take_columns(&self, from: &Tensor, first: usize, x: &mut Tensor, beta: Beta) {
+        let time = timed(|| self.inner.take_columns(from, first, x, beta));
+        self.add("take_columns", None, time, cost::elementwise(&[x], x, 0, beta));
+    }
+
     fn embedding_bags(&self, tables: &[Table], pooling: Pooling, bags: &[JaggedTensor], out: &mut Tensor) {
         let time = timed(|| self.inner.embedding_bags(tables, pooling, bags, out));
         self.add("embedding_bags", None, time, cost::embedding_bags(tables, bags, out));

@@ -3,7 +3,7 @@
 //! Multiply-adds count as two operations; comparisons, exponentials and logarithms as none. Each
 //! array is streamed once, however often a kernel comes back to it.
 
-use crate::backend::{Activation, DenseParameter, Interaction, LinearGrads, Table, TableGrads, UpdateRule};
+use crate::backend::{Activation, Beta, DenseParameter, Interaction, LinearGrads, Table, TableGrads, UpdateRule};
 use crate::jagged::JaggedTensor;
 use crate::roofline::{Cost, Rows};
 use crate::tensor::Tensor;
@@ -11,6 +11,13 @@ use crate::tensor::Tensor;
 /// `numbers` numbers read or written, and nothing computed.
 pub(super) fn streamed(numbers: usize) -> Cost {
     Cost { streamed: bytes(numbers), ..Cost::default() }
+}
+
+/// `y` from `inputs` by `flops` operations, with one more a number where `y` is added to, and read for it.
+pub(super) fn elementwise(inputs: &[&Tensor], y: &Tensor, flops: usize, beta: Beta) -> Cost {
+    let added = if beta == Beta::One { y.len() } else { 0 };
+    let read: usize = inputs.iter().map(|x| x.len()).sum();
+    Cost { flops: (flops + added) as u64, ..streamed(read + y.len() + added) }
 }
 
 /// One of a layer's products, of matrices of `M × N`, `N × K` and `M × K`.

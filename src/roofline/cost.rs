@@ -91,12 +91,14 @@ impl Cost {
     }
 }
 
-/// Numbers in the weight matrices of both MLPs.
+/// Numbers in the weight matrices of both MLPs, and of the cross layers between them.
 fn weights(config: &DlrmConfig) -> usize {
     let mlp = |input: usize, widths: &[usize]| -> usize {
         std::iter::once(&input).chain(widths).zip(widths).map(|(k, n)| k * n).sum()
     };
-    mlp(config.dense_features, &config.bottom_mlp) + mlp(config.interaction_width(), &config.top_mlp)
+    let width = config.interaction_width();
+    let cross = config.cross.map_or(0, |cross| 2 * cross.layers * cross.rank * width);
+    mlp(config.dense_features, &config.bottom_mlp) + cross + mlp(width, &config.top_mlp)
 }
 
 /// Multiply-adds of the interaction of one sample.

@@ -2,8 +2,8 @@
 //! operations on every instruction set.
 
 use crate::common::{Guarded, Random, assert_bits};
-use dlrm_kernels::Isa;
 use dlrm_kernels::elementwise::*;
+use dlrm_kernels::{Isa, reference};
 
 #[test]
 fn bce_is_stable_at_both_ends() {
@@ -97,6 +97,15 @@ fn lanewise_operations_have_the_bits_of_the_plain_loops() {
         axpy(isa, -0.3, &x, &mut found);
         found.check("axpy", isa);
         assert_bits("axpy", isa, &found, &plain(|x, y| y + -0.3 * x));
+
+        let z = random.values(n);
+        let mut found = Guarded::filled(&z);
+        mul_add(isa, &x, &y, &mut found);
+        found.check("mul_add", isa);
+        let expected: Vec<f32> = plain(|x, y| x * y).iter().zip(&z).map(|(xy, z)| z + xy).collect();
+        assert_bits("mul_add", isa, &found, &expected);
+
+        assert_bits("dot", isa, &[dot(isa, &x, &y)], &[reference::dot16(&x, &y)]);
     }
 }
 

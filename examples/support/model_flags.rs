@@ -1,0 +1,90 @@
+//! The flags of what a model is made of.
+
+use clap::{Args, ValueEnum};
+use dlrm::backend::Interaction;
+use dlrm::nn::{CrossConfig, Dcn, DcnConfig, Dlrm, DlrmConfig, Model};
+use dlrm::{Error, Parameters, Result, Stream};
+
+/// Which model.
+#[derive(Args)]
+pub struct ModelFlags {
+    /// The model: DLRM; the paper's baseline DCN, whose deep network has the top MLP's widths; or DCN-v2
+    /// with low rank, cross layers between the vectors side by side and the top MLP.
+    #[arg(long, value_enum, default_value_t = ModelName::Dlrm)]
+    pub model: ModelName,
+    /// Cross layers [default: 6 for dcn, 3 for dcn-v2].
+    #[arg(long, value_name = "LAYERS", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub cross_layers: Option<u32>,
+    /// The rank of the cross layers' weights, for dcn-v2 [default: 512].
+    #[arg(long, value_name = "RANK", value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
+    pub cross_rank: Option<u32>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModelName {
+    Dlrm,
+    Dcn,
+    DcnV2,
+}
+
+impl ModelName {
+    pub fn title(self) -> &'static str {
+        match self {
+            ModelName::Dlrm => "DLRM",
+            ModelName::Dcn => "DCN",
+            ModelName::DcnV2 => "DCN-v2",
+        }
+    }
+}
+
+/// The shape of one of the models.
+pub enum ModelConfig {
+    Dlrm(DlrmConfig),
+    Dcn(DcnConfig),
+}
+
+impl ModelFlags {
+    /// The model that the flags make of a DLRM.
+    pub fn config(&self, dlrm: DlrmConfig) -> Result<ModelConfig> {
+        let unused =
+            |flag: &str, models: &str| Err(Error::Config(format!("{flag}: expected --model {models} beside it")));
+        if self.cross_rank.is_some() && self.model != ModelName::DcnV2 {
+            return unused("--cross-rank", "dcn-v2");
+        }
+        if self.cross_layers.is_some() && self.model == ModelName::Dlrm {
+            return unused("--cross-layers", "dcn or dcn-v2");
+        }
+        let layers = |default: usize| self.cross_layers.map_or(default, |layers| layers as usize);
+        match self.model {
+            ModelName::Dlrm => Ok(ModelConfig::Dlrm(dlrm)),
+            ModelName::DcnV2 => {
+                let default = CrossConfig::default();
+                let rank = self.cross_rank.map_or(default.rank, |rank| rank as usize);
+                let cross = Some(CrossConfig { layers: layers(default.layers), rank });
+                Ok(ModelConfig::Dlrm(DlrmConfig { interaction: Interaction::Cat, cross, ..dlrm }))
+            }
+            ModelName::Dcn => {
+                let DlrmConfig { dense_features, embedding_dim, mut top_mlp, num_embeddings, .. } = dlrm;
+                top_mlp.pop();
+                let default = DcnConfig::criteo_kaggle(num_embeddings);
+                let cross_layers = layers(default.cross_layers);
+                Ok(ModelConfig::Dcn(DcnConfig {
+                    dense_features,
+                    embedding_dim,
+                    cross_layers,
+                    deep_mlp: top_mlp,
+                    ..default
+                }))
+            }
+        }
+    }
+}
+
+impl ModelConfig {
+    pub fn build(&self, params: &mut Parameters, stream: &mut Stream) -> Result<Box<dyn Model>> {
+        Ok(match self {
+            ModelConfig::Dlrm(config) => Box::new(Dlrm::new(config, params, stream)?),
+            ModelConfig::Dcn(config) => Box::new(Dcn::new(config, params, stream)?),
+        })
+    }
+}
