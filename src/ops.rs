@@ -1,11 +1,13 @@
 //! The differentiable operations: each file one forward, its backward and its gradient check.
 
+mod dropout;
 mod embedding_bag;
 mod interaction;
 mod linear;
 mod loss;
 mod sigmoid;
 
+pub use dropout::dropout;
 pub use embedding_bag::{RowWeights, embedding_bags};
 pub use interaction::interaction;
 pub use linear::linear;

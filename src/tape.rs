@@ -17,7 +17,7 @@
 //! Parameters are not on the tape: see [`Parameters`]. An operation that uses one writes its
 //! gradient into [`Gradients`].
 
-use crate::backend::{Backend, Beta};
+use crate::backend::{Backend, Beta, Dropout};
 use crate::gradients::{Gradients, Slot};
 use crate::jagged::JaggedTensor;
 use crate::parameters::Parameters;
@@ -136,6 +136,7 @@ pub struct Tape {
     bags: Vec<JaggedTensor>,
     len: usize,
     bags_len: usize,
+    dropout: Option<Dropout>,
 }
 
 impl Tape {
@@ -149,6 +150,7 @@ impl Tape {
             bags: Vec::new(),
             len: 0,
             bags_len: 0,
+            dropout: None,
         }
     }
 
@@ -156,6 +158,17 @@ impl Tape {
     pub fn clear(&mut self) {
         self.len = 0;
         self.bags_len = 0;
+    }
+
+    /// Whether what is recorded from now on is for training with dropout; at first and for evaluation it is not.
+    /// See [`ops::dropout`](crate::ops::dropout).
+    pub fn set_dropout(&mut self, dropout: Option<Dropout>) {
+        self.dropout = dropout;
+    }
+
+    /// The masks of the next operation, if there is dropout.
+    pub(crate) fn next_dropout(&self) -> Option<Dropout> {
+        self.dropout.map(|dropout| dropout.at(self.len as u64))
     }
 
     /// Puts data on the tape: a copy of `values`, of which no gradient is taken.

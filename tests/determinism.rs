@@ -3,7 +3,7 @@
 use dlrm::backend::{Cpu, Interaction, LossKind, Pooling};
 use dlrm::nn::{Dlrm, DlrmConfig, WeightedPooling};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
-use dlrm::train::Trainer;
+use dlrm::train::{TrainOptions, Trainer};
 use dlrm::{Batch, JaggedTensor, Parameters, Stream};
 use std::sync::Arc;
 
@@ -26,11 +26,12 @@ fn batch(b: usize, config: &DlrmConfig, stream: &mut Stream) -> Batch {
 }
 
 /// Every parameter and the loss of each step, as bits.
-fn bits(config: &DlrmConfig, rule: UpdateRule, threads: usize) -> Vec<u32> {
+fn bits(config: &DlrmConfig, rule: UpdateRule, options: TrainOptions, threads: usize) -> Vec<u32> {
     let mut stream = Stream::native(9);
     let mut params = Parameters::new(Arc::new(Cpu::new(threads)));
     let model = Dlrm::new(config, &mut params, &mut stream).unwrap();
     let mut trainer = Trainer::new(model, params, rule, LrPolicy::constant(0.05), LossKind::BCE);
+    trainer = trainer.with_options(options).unwrap();
     let losses: Vec<f32> =
         [1000, 1000, 999, 37, 1].into_iter().map(|b| trainer.step(&batch(b, config, &mut stream)).unwrap()).collect();
     let params = trainer.params();
@@ -51,17 +52,33 @@ fn one_thread_or_several_give_the_same_bits() {
     };
     let weighted =
         DlrmConfig { interaction: Interaction::Cat, weighted_pooling: Some(WeightedPooling::Learned), ..base.clone() };
-    for (config, rule) in [
-        (&base, UpdateRule::Sgd),
-        (&wide, UpdateRule::ADAGRAD),
-        (&weighted, UpdateRule::ROW_WISE_ADAGRAD),
-        (&base, UpdateRule::ADAM),
+    let plain = TrainOptions::default();
+    let everything = TrainOptions {
+        accumulate: 2,
+        clip_norm: Some(0.01),
+        l2_embeddings: 1e-3,
+        dropout: 0.3,
+        sparse_lr: Some(0.1),
+        ..plain
+    };
+    for (config, rule, options) in [
+        (&base, UpdateRule::Sgd, plain),
+        (&wide, UpdateRule::ADAGRAD, plain),
+        (&weighted, UpdateRule::ROW_WISE_ADAGRAD, plain),
+        (&base, UpdateRule::ADAM, plain),
+        (&wide, UpdateRule::ADAGRAD, everything),
+        (&weighted, UpdateRule::Sgd, everything),
     ] {
-        let one = bits(config, rule, 1);
+        let one = bits(config, rule, options, 1);
         for threads in [2, 3, 8] {
-            let several = bits(config, rule, threads);
+            let several = bits(config, rule, options, threads);
             let differ = one.iter().zip(&several).filter(|(a, b)| a != b).count();
-            assert_eq!(differ, 0, "{differ} of {} numbers differ with {threads} threads, {rule:?}", one.len());
+            assert_eq!(
+                differ,
+                0,
+                "{differ} of {} numbers differ with {threads} threads, {rule:?}, {options:?}",
+                one.len()
+            );
         }
     }
 }

@@ -4,7 +4,7 @@ use dlrm::backend::{Backend, Cpu, Interaction, LossKind};
 use dlrm::buffer::maps_made;
 use dlrm::nn::{Dlrm, DlrmConfig};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
-use dlrm::train::Trainer;
+use dlrm::train::{TrainOptions, Trainer};
 use dlrm::{Batch, JaggedTensor, Parameters, Stream};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
@@ -39,10 +39,14 @@ fn batches(b: usize, config: &DlrmConfig, stream: &mut Stream) -> Vec<Batch> {
 #[test]
 fn no_allocation_after_the_first_steps() {
     for threads in [1, 2] {
-        for (rule, interaction) in [
-            (UpdateRule::Sgd, Interaction::Dot),
-            (UpdateRule::ROW_WISE_ADAGRAD, Interaction::DotItself),
-            (UpdateRule::ADAM, Interaction::Cat),
+        let plain = TrainOptions::default();
+        let everything =
+            TrainOptions { accumulate: 2, clip_norm: Some(0.1), l2_embeddings: 1e-3, dropout: 0.3, ..plain };
+        for (rule, interaction, options) in [
+            (UpdateRule::Sgd, Interaction::Dot, plain),
+            (UpdateRule::ROW_WISE_ADAGRAD, Interaction::DotItself, plain),
+            (UpdateRule::ADAM, Interaction::Cat, plain),
+            (UpdateRule::ADAGRAD, Interaction::Dot, everything),
         ] {
             let config = DlrmConfig { interaction, ..DlrmConfig::criteo_kaggle(vec![50_000, 1000, 20, 3]) };
             let mut stream = Stream::native(5);
@@ -51,6 +55,7 @@ fn no_allocation_after_the_first_steps() {
             let model = Dlrm::new(&config, &mut params, &mut stream).unwrap();
             let batches = batches(512, &config, &mut stream);
             let mut trainer = Trainer::new(model, params, rule, LrPolicy::constant(0.01), LossKind::BCE);
+            trainer = trainer.with_options(options).unwrap();
             backend.scope(&mut || {
                 // Each batch once or more: the largest number of rows has been seen then.
                 (0..12).for_each(|i| assert!(trainer.step(&batches[i % 4]).is_ok()));
@@ -58,7 +63,11 @@ fn no_allocation_after_the_first_steps() {
                 (0..40).for_each(|i| assert!(trainer.step(&batches[i % 4]).is_ok()));
                 let change = region.change();
                 let made = (change.allocations, change.reallocations, maps_made() - maps);
-                assert_eq!(made, (0, 0, 0), "allocations, reallocations, maps: {rule:?}, {threads} threads");
+                assert_eq!(
+                    made,
+                    (0, 0, 0),
+                    "allocations, reallocations, maps: {rule:?}, {options:?}, {threads} threads"
+                );
             });
         }
     }

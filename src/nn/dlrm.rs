@@ -26,7 +26,7 @@ use crate::tape::{Tape, Var};
 /// ```
 ///
 /// The bottom MLP has ReLU after every layer, the top MLP after every layer but the last, as in
-/// the reference. The probability of a click is `σ(logit)`; losses take the logit.
+/// the reference, and [dropout](crate::ops::dropout) beside it if the tape has any. The probability of a click is `σ(logit)`; losses take the logit.
 #[derive(Debug, Clone)]
 pub struct Dlrm {
     config: DlrmConfig,
@@ -91,6 +91,6 @@ impl Model for Dlrm {
             (Some(x), None) => x,
             (None, None) => unreachable!("a valid configuration has dense features or tables"),
         };
-        self.top_mlp.forward(tape, params, z)
+        self.top_mlp.forward_with_dropout(tape, params, z)
     }
 }

@@ -74,4 +74,14 @@ impl Mlp {
     pub fn forward(&self, tape: &mut Tape, params: &Parameters, x: Var) -> Var {
         self.layers.iter().fold(x, |x, layer| layer.forward(tape, params, x))
     }
+
+    /// As [`forward`](Self::forward), with [dropout](ops::dropout) after every layer but the last.
+    pub fn forward_with_dropout(&self, tape: &mut Tape, params: &Parameters, x: Var) -> Var {
+        let (last, hidden) = self.layers.split_last().expect("an MLP has a layer");
+        let x = hidden.iter().fold(x, |x, layer| {
+            let y = layer.forward(tape, params, x);
+            ops::dropout(tape, y)
+        });
+        last.forward(tape, params, x)
+    }
 }
