@@ -32,13 +32,14 @@ use dlrm::data::table::{TableSchema, make_dataset};
 use dlrm::metrics::{Evaluation, Evaluator, Score};
 use dlrm::nn::{Dlrm, DlrmConfig};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
-use dlrm::train::{Observer, Progress, Record, Schedule, Trainer};
+use dlrm::train::{Observer, Progress, Record, Schedule, Stop, Trainer};
 use dlrm::{Batch, Error, Parameters, Result, Stream};
 use rand::{Rng, SeedableRng, rngs::Xoshiro256PlusPlus};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use support::loss_flags::LossFlags;
+use support::options::OptionFlags;
 use support::{Meter, cpu, positive, run_main};
 
 /// Rows a batch when testing: only memory depends on it.
@@ -79,6 +80,8 @@ struct Args {
     /// Threads; 0 means one for each processor. The result does not depend on it.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     threads: u16,
+    #[command(flatten)]
+    options: OptionFlags,
 }
 
 impl Args {
@@ -115,6 +118,14 @@ impl Observer for Watch {
         let (auc, logloss) = (auc(evaluation), evaluation.logloss);
         eprintln!("epoch {epoch}: train loss {train_loss:.5}, test AUC {auc}, log loss {logloss:.5}");
         Ok(())
+    }
+
+    fn on_stop(&mut self, stop: Stop) {
+        eprintln!("stopped early: {stop}");
+    }
+
+    fn on_restore(&mut self, record: &Record) {
+        eprintln!("the model is that of epoch {}, the best test, and not the last", record.epoch);
     }
 }
 
@@ -163,9 +174,9 @@ fn train_and_test(args: &Args, file: &RowFile) -> Result<()> {
 
     let mut params = Parameters::new(cpu(args.threads.into())?);
     let model = Dlrm::new(&config, &mut params, &mut Stream::native(args.seed))?;
-    let policy = LrPolicy { base: args.lr, warmup_steps: 0, decay_start_step: 0, decay_steps: 0 };
+    let policy = LrPolicy::constant(args.lr);
     let trainer = Trainer::new(model, params, UpdateRule::ADAGRAD, policy, args.loss.kind()?);
-    let mut trainer = trainer.with_loss_threshold(args.loss.loss_threshold)?;
+    let mut trainer = trainer.with_options(args.options.options(args.seed, &args.loss))?;
     let schedule = Schedule { epochs: args.epochs, test_freq: None };
     let records = trainer.train(&mut train, &mut test, schedule, &mut Watch(None))?;
     let dlrm = &records.last().expect("a pass ends with an evaluation").evaluation;

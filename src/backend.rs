@@ -17,6 +17,7 @@ pub use rule::{State, UpdateRule};
 pub use storage::{DenseParameter, PackedWeight, Table};
 
 use crate::jagged::JaggedTensor;
+use crate::random::mix;
 use crate::tensor::Tensor;
 use std::fmt::Debug;
 
@@ -67,6 +68,45 @@ pub enum LossKind {
 impl LossKind {
     /// Binary cross entropy with both classes weighing the same.
     pub const BCE: LossKind = LossKind::Bce { class_weights: [1.0, 1.0] };
+}
+
+/// Which numbers of a layer's output dropout lets pass (Srivastava et al. 2014), in one step of training: a
+/// function of the key and of the number's place, so of neither threads nor batches.
+///
+/// Number `c` of sample `b` is dropped if draw `(first_row + b) · columns + c` of the key falls below
+/// `rate`, and multiplied by `1 / (1 - rate)` otherwise.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Dropout {
+    /// The probability of being dropped, from 0 to below 1.
+    pub rate: f32,
+    /// What the draws depend on.
+    pub key: u64,
+    /// Samples of the same step in batches before this one.
+    pub first_row: u64,
+}
+
+impl Dropout {
+    /// Masks of step `step` of a run with seed `seed`.
+    pub fn new(rate: f32, seed: u64, step: u64, first_row: u64) -> Self {
+        Dropout { rate, key: mix(mix(seed) ^ step), first_row }
+    }
+
+    /// Masks for another place in the same model.
+    pub fn at(self, place: u64) -> Self {
+        Dropout { key: mix(self.key ^ mix(place)), ..self }
+    }
+
+    /// Whether number `column` of sample `row`, of `columns` each, is dropped.
+    pub fn drops(self, row: usize, column: usize, columns: usize) -> bool {
+        let draw = (self.first_row + row as u64) * columns as u64 + column as u64;
+        // Two draws of 32 bits in each word of a SplitMix64 sequence that starts at the key.
+        let word = mix(self.key.wrapping_add((draw / 2 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        ((word >> (32 * (draw % 2))) as u32) < self.threshold()
+    }
+
+    fn threshold(self) -> u32 {
+        (f64::from(self.rate) * 2f64.powi(32)) as u32
+    }
 }
 
 /// The gradient of the dense parameter of that number, if there is one.
@@ -228,6 +268,27 @@ pub trait Backend: Debug + Send + Sync {
         dx: &mut Tensor,
         beta: Beta,
     );
+
+    /// Dropout: `y = x / (1 - rate)` where [`Dropout`] lets a number pass, else 0. It is its own way back, with
+    /// gradients for `x` and `y`.
+    fn dropout(&self, mask: Dropout, x: &Tensor, y: &mut Tensor, beta: Beta);
+
+    /// `X ← a · X`.
+    fn scale(&self, a: f32, x: &mut Tensor);
+
+    /// `Σ x²`, summed in `f64` in an order that depends on the length alone.
+    fn sum_of_squares(&self, x: &Tensor) -> f64;
+
+    /// Writes out the sum of every row's gradient, that would be made by
+    /// [`update_tables`](Self::update_tables), for whoever wants to change gradients before.
+    fn sum_table_grads(&self, grads: &mut TableGrads);
+
+    /// The gradient of `l2 / 2 · Σ w²` over the rows that have a gradient, each once, added to it:
+    /// `g ← g + l2 · w`.
+    ///
+    /// # Panics
+    /// If the gradients are not [summed](Self::sum_table_grads).
+    fn add_l2(&self, l2: f32, tables: &[Table], grads: &mut TableGrads);
 
     /// One step of an optimizer on every dense parameter that has a gradient, packed copies
     /// included; `t` counts steps from 1.

@@ -3,7 +3,7 @@
 
 pub use crate::backend::{Contribution, TableGrads};
 
-use crate::backend::Beta;
+use crate::backend::{Backend, Beta};
 use crate::parameters::{DenseId, Parameters, TableId};
 use crate::tensor::{Shape, Tensor};
 
@@ -63,6 +63,38 @@ impl Gradients {
     /// The gradients of all tables.
     pub fn tables(&self) -> &TableGrads {
         &self.tables
+    }
+
+    /// Multiplies every gradient by `a`.
+    pub fn scale(&mut self, backend: &dyn Backend, a: f32) {
+        self.for_each(backend, |g| backend.scale(a, g));
+    }
+
+    /// Gradient clipping by global norm (Pascanu et al. 2013; PyTorch's `clip_grad_norm_`): if the Euclidean norm of
+    /// all gradients together, of dense parameters and of the rows of tables, is above `max_norm`, multiplies each by
+    /// `max_norm / norm`. Returns the norm before.
+    pub fn clip(&mut self, backend: &dyn Backend, max_norm: f32) -> f64 {
+        let mut squares = 0.0;
+        self.for_each(backend, |g| squares += backend.sum_of_squares(g));
+        let norm = f64::sqrt(squares);
+        if norm > f64::from(max_norm) {
+            self.scale(backend, (f64::from(max_norm) / norm) as f32);
+        }
+        norm
+    }
+
+    /// Adds the gradient of `l2 / 2 · Σ w²`, over the rows of tables that have a gradient, each once however often it
+    /// was looked up: L2 regularisation that leaves the other rows alone.
+    pub fn add_l2_embeddings(&mut self, params: &Parameters, l2: f32) {
+        params.backend().sum_table_grads(&mut self.tables);
+        params.backend().add_l2(l2, params.tables(), &mut self.tables);
+    }
+
+    /// Every gradient of a dense parameter, and the gradients of each table's rows.
+    fn for_each(&mut self, backend: &dyn Backend, mut f: impl FnMut(&mut Tensor)) {
+        backend.sum_table_grads(&mut self.tables);
+        let dense = self.dense.iter_mut().filter(|slot| slot.filled).map(|slot| &mut slot.value);
+        dense.chain(self.tables.sums_mut()).for_each(&mut f);
     }
 
     /// For an operation's backward: where the gradient of dense parameter `id` goes, and whether

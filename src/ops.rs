@@ -3,6 +3,7 @@
 mod cat;
 mod clamp;
 mod cross;
+mod dropout;
 mod embedding_bag;
 mod interaction;
 mod linear;
@@ -12,6 +13,7 @@ mod sigmoid;
 pub use cat::{cat, stack};
 pub use clamp::clamp;
 pub use cross::cross;
+pub use dropout::dropout;
 pub use embedding_bag::{RowWeights, embedding_bags};
 pub use interaction::interaction;
 pub use linear::linear;

@@ -7,6 +7,22 @@ pub use crate::backend::{State, UpdateRule};
 use crate::gradients::Gradients;
 use crate::parameters::{DenseId, Parameters};
 
+/// The learning rates of a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LearningRates {
+    /// Of dense parameters.
+    pub dense: f32,
+    /// Of embedding tables.
+    pub sparse: f32,
+}
+
+impl From<f32> for LearningRates {
+    /// The same for all parameters.
+    fn from(lr: f32) -> Self {
+        LearningRates { dense: lr, sparse: lr }
+    }
+}
+
 /// An [`UpdateRule`] with its state for every parameter.
 #[derive(Debug)]
 pub struct Optimizer {
@@ -34,11 +50,12 @@ impl Optimizer {
     ///
     /// # Panics
     /// If `params` or `grads` are not those of the parameters this optimizer was made for.
-    pub fn step(&mut self, params: &mut Parameters, grads: &Gradients, lr: f32) {
+    pub fn step(&mut self, params: &mut Parameters, grads: &Gradients, lr: impl Into<LearningRates>) {
         self.steps += 1;
+        let lr = lr.into();
         let backend = params.backend().clone();
         let dense = |i| grads.dense(DenseId(i));
-        backend.update_dense(self.rule, lr, self.steps, params.dense_mut(), &dense, &mut self.dense);
-        backend.update_tables(self.rule, lr, self.steps, params.tables_mut(), grads.tables(), &mut self.tables);
+        backend.update_dense(self.rule, lr.dense, self.steps, params.dense_mut(), &dense, &mut self.dense);
+        backend.update_tables(self.rule, lr.sparse, self.steps, params.tables_mut(), grads.tables(), &mut self.tables);
     }
 }

@@ -17,7 +17,7 @@
 //! Parameters are not on the tape: see [`Parameters`]. An operation that uses one writes its
 //! gradient into [`Gradients`].
 
-use crate::backend::{Backend, Beta};
+use crate::backend::{Backend, Beta, Dropout};
 use crate::gradients::{Gradients, Slot};
 use crate::jagged::JaggedTensor;
 use crate::parameters::Parameters;
@@ -151,6 +151,7 @@ pub struct Tape {
     listed: Vec<Var>,
     len: usize,
     bags_len: usize,
+    dropout: Option<Dropout>,
 }
 
 impl Tape {
@@ -165,6 +166,7 @@ impl Tape {
             listed: Vec::new(),
             len: 0,
             bags_len: 0,
+            dropout: None,
         }
     }
 
@@ -173,6 +175,17 @@ impl Tape {
         self.len = 0;
         self.bags_len = 0;
         self.listed.clear();
+    }
+
+    /// Whether what is recorded from now on is for training with dropout; at first and for evaluation it is not.
+    /// See [`ops::dropout`](crate::ops::dropout).
+    pub fn set_dropout(&mut self, dropout: Option<Dropout>) {
+        self.dropout = dropout;
+    }
+
+    /// The masks of the next operation, if there is dropout.
+    pub(crate) fn next_dropout(&self) -> Option<Dropout> {
+        self.dropout.map(|dropout| dropout.at(self.len as u64))
     }
 
     /// Puts data on the tape: a copy of `values`, of which no gradient is taken.

@@ -4,6 +4,7 @@
 mod common;
 
 use common::example;
+use dlrm::data::criteo::TimeSplit;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -40,7 +41,7 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
     let sample = sample_in(dir.path());
     let folder = dir.path().to_str().unwrap().to_owned();
     let damaged = write("damaged.rows", &format!("DLRMROWS\u{1}\0\0\0{}", "x".repeat(60)));
-    let cases: [(&[&str], &str); 35] = [
+    let cases: &[(&[&str], &str)] = &[
         (&["--data", "/nonexistent/train.txt"], "/nonexistent/train.txt: No such file or directory"),
         (&["--data", &folder], "Is a directory"),
         (&["--data", &short_row], "short.tsv:1:"),
@@ -80,13 +81,18 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
             &["--bottom-mlp", "13-64-32"],
             "bottom MLP 64-32: the last width, 32, is expected to be the embedding dim, 16",
         ),
-        (&["--lr-warmup-steps", "5"], "--lr-decay-start-step"),
+        (&["--lr-warmup-steps", "5", "--lr-decay-steps", "3"], "--lr-decay-start-step"),
+        (&["--dropout", "1"], "--dropout"),
+        (&["--clip-norm", "0"], "--clip-norm"),
+        (&["--auc-threshold", "1.5"], "--auc-threshold"),
+        (&["--grad-accum-iter", "0"], "--grad-accum-iter"),
+        (&["--patience", "0"], "--patience"),
         (
             &["--data", &sample, "--top-mlp", "1048576-1048576-1"],
             "the model's parameters need 4399.6 GB of memory, and ",
         ),
     ];
-    for (args, expected) in cases {
+    for &(args, expected) in cases {
         let out = run("criteo_kaggle", args);
         let stderr = String::from_utf8(out.stderr).unwrap();
         let errors: Vec<&str> = stderr.lines().skip_while(|l| !l.starts_with("error: ")).collect();
@@ -218,6 +224,25 @@ fn each_evaluation_is_a_json_line_and_threads_change_no_bit() {
         }
         let untimed = runs.map(|records| records.into_iter().map(untimed).collect::<Vec<_>>());
         assert_eq!(untimed[0], untimed[1], "{optimizer}");
+    }
+}
+
+#[test]
+fn validation_leaves_the_last_day_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (sample, json) = (sample_in(dir.path()), dir.path().join("run.jsonl"));
+    let rows = fs::read_to_string(&sample).unwrap().lines().count();
+    let days = TimeSplit::new(rows).unwrap().days().to_vec();
+    for (flags, train, test) in [
+        (&["--full-test"][..], days[..6].iter().sum::<usize>(), days[6]),
+        (&["--full-test", "--validate"], days[..5].iter().sum(), days[5]),
+        (&["--full-test", "--validate", "--dense-buckets", "8", "--dropout", "0.1"], days[..5].iter().sum(), days[5]),
+    ] {
+        let args = ["--data", &sample, "--json", json.to_str().unwrap(), "--bottom-mlp", "13-16", "--top-mlp", "8-1"];
+        let out = example("criteo_kaggle").args(args).args(flags).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let record: serde_json::Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+        assert_eq!((&record["train_rows"], &record["test_rows"]), (&train.into(), &test.into()), "{flags:?}");
     }
 }
 

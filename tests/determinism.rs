@@ -3,7 +3,7 @@
 use dlrm::backend::{Cpu, Interaction, LossKind, Pooling};
 use dlrm::nn::{CrossConfig, Dcn, DcnConfig, Dlrm, DlrmConfig, Model, WeightedPooling};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
-use dlrm::train::Trainer;
+use dlrm::train::{TrainOptions, Trainer};
 use dlrm::{Batch, JaggedTensor, Parameters, Stream};
 use std::sync::Arc;
 
@@ -29,11 +29,12 @@ fn batch(b: usize, config: &DlrmConfig, stream: &mut Stream) -> Batch {
 type Make<'a> = &'a dyn Fn(&mut Parameters, &mut Stream) -> Box<dyn Model>;
 
 /// Every parameter and the loss of each step, as bits.
-fn bits(config: &DlrmConfig, make: Make, rule: UpdateRule, threads: usize) -> Vec<u32> {
+fn bits(config: &DlrmConfig, make: Make, rule: UpdateRule, options: TrainOptions, threads: usize) -> Vec<u32> {
     let mut stream = Stream::native(9);
     let mut params = Parameters::new(Arc::new(Cpu::new(threads)));
     let model = make(&mut params, &mut stream);
     let mut trainer = Trainer::new(model, params, rule, LrPolicy::constant(0.05), LossKind::BCE);
+    trainer = trainer.with_options(options).unwrap();
     let losses: Vec<f32> =
         [1000, 1000, 999, 37, 1].into_iter().map(|b| trainer.step(&batch(b, config, &mut stream)).unwrap()).collect();
     let params = trainer.params();
@@ -43,12 +44,12 @@ fn bits(config: &DlrmConfig, make: Make, rule: UpdateRule, threads: usize) -> Ve
 }
 
 #[track_caller]
-fn assert_same_bits(config: &DlrmConfig, make: Make, rule: UpdateRule) {
-    let one = bits(config, make, rule, 1);
+fn assert_same_bits(config: &DlrmConfig, make: Make, rule: UpdateRule, options: TrainOptions) {
+    let one = bits(config, make, rule, options, 1);
     for threads in [2, 3, 8] {
-        let several = bits(config, make, rule, threads);
-        let differ = one.iter().zip(&several).filter(|(a, b)| a != b).count();
-        assert_eq!(differ, 0, "{differ} of {} numbers differ with {threads} threads, {rule:?}", one.len());
+        let several = bits(config, make, rule, options, threads);
+        let (differ, all) = (one.iter().zip(&several).filter(|(a, b)| a != b).count(), one.len());
+        assert_eq!(differ, 0, "{differ} of {all} numbers differ with {threads} threads, {rule:?}, {options:?}");
     }
 }
 
@@ -66,16 +67,29 @@ fn one_thread_or_several_give_the_same_bits() {
         DlrmConfig { interaction: Interaction::Cat, weighted_pooling: Some(WeightedPooling::Learned), ..base.clone() };
     let dcn_v2 =
         DlrmConfig { interaction: Interaction::Cat, cross: Some(CrossConfig { layers: 2, rank: 24 }), ..base.clone() };
-    for (config, rule) in [
-        (&base, UpdateRule::Sgd),
-        (&wide, UpdateRule::ADAGRAD),
-        (&weighted, UpdateRule::ROW_WISE_ADAGRAD),
-        (&dcn_v2, UpdateRule::ADAGRAD),
-        (&base, UpdateRule::ADAM),
+    let plain = TrainOptions::default();
+    let everything = TrainOptions {
+        accumulate: 2,
+        clip_norm: Some(0.01),
+        l2_embeddings: 1e-3,
+        dropout: 0.3,
+        sparse_lr: Some(0.1),
+        loss_threshold: 0.45,
+        ..plain
+    };
+    for (config, rule, options) in [
+        (&base, UpdateRule::Sgd, plain),
+        (&wide, UpdateRule::ADAGRAD, plain),
+        (&weighted, UpdateRule::ROW_WISE_ADAGRAD, plain),
+        (&dcn_v2, UpdateRule::ADAGRAD, plain),
+        (&base, UpdateRule::ADAM, plain),
+        (&wide, UpdateRule::ADAGRAD, everything),
+        (&weighted, UpdateRule::Sgd, everything),
     ] {
-        assert_same_bits(config, &|params, stream| Box::new(Dlrm::new(config, params, stream).unwrap()), rule);
+        let make: Make = &|params, stream| Box::new(Dlrm::new(config, params, stream).unwrap());
+        assert_same_bits(config, make, rule, options);
     }
     let dcn = DcnConfig::criteo_kaggle(base.num_embeddings.clone());
     let make: Make = &|params, stream| Box::new(Dcn::new(&dcn, params, stream).unwrap());
-    assert_same_bits(&base, make, UpdateRule::Sgd);
+    assert_same_bits(&base, make, UpdateRule::Sgd, everything);
 }

@@ -28,7 +28,7 @@ const CASES: [(f64, [u64; 3], &[f64]); 9] = [
 #[test]
 fn learning_rates_are_the_references() {
     for (base, [warmup_steps, decay_start_step, decay_steps], want) in CASES {
-        let policy = LrPolicy { base, warmup_steps, decay_start_step, decay_steps };
+        let policy = LrPolicy { base, warmup_steps, decay_start_step, decay_steps, stall: true };
         policy.validate().unwrap();
         for (step, &want) in (1..).zip(want) {
             let lr = policy.lr(step);
@@ -41,16 +41,44 @@ fn learning_rates_are_the_references() {
 #[test]
 fn without_warmup_the_rate_is_base_until_the_decay() {
     for warmup_steps in [0, 1] {
-        let policy = LrPolicy { base: 2.0, warmup_steps, decay_start_step: 5, decay_steps: 2 };
-        assert_eq!([1, 4, 5, 6, 7, 1000].map(|t| policy.lr(t)), [2.0, 2.0, 2.0, 0.5, 0.5, 0.5]);
+        for stall in [false, true] {
+            let policy = LrPolicy { base: 2.0, warmup_steps, decay_start_step: 5, decay_steps: 2, stall };
+            assert_eq!([1, 4, 5, 6, 7, 1000].map(|t| policy.lr(t)), [2.0, 2.0, 2.0, 0.5, 0.5, 0.5]);
+        }
     }
     assert_eq!([1, u64::MAX].map(|t| LrPolicy::constant(2.0).lr(t)), [2.0; 2]);
 }
 
+/// Without the stall: the reference's rates of warm-up and decay, and `base` between them.
+#[test]
+fn a_smooth_policy_neither_stalls_nor_jumps() {
+    for (base, [warmup_steps, decay_start_step, decay_steps], _) in CASES {
+        let smooth = LrPolicy { base, warmup_steps, decay_start_step, decay_steps, stall: false };
+        let reference = LrPolicy { stall: true, ..smooth };
+        for step in 1..=20 {
+            let between = (warmup_steps..decay_start_step).contains(&step);
+            let want = if between { base } else { reference.lr(step) };
+            assert_eq!(smooth.lr(step), want, "{smooth:?}: step {step}");
+        }
+    }
+    let policy = LrPolicy { base: 1.0, warmup_steps: 4, decay_start_step: 6, decay_steps: 5, stall: false };
+    let rates = [0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 0.64, 0.36, 0.16, 0.04, 0.04];
+    for (step, want) in (1..).zip(rates) {
+        assert!((policy.lr(step) - want).abs() < 1e-15, "step {step}: {}", policy.lr(step));
+    }
+}
+
+#[test]
+fn a_warm_up_alone_needs_no_decay() {
+    let policy = LrPolicy { base: 0.4, warmup_steps: 4, decay_start_step: 0, decay_steps: 0, stall: false };
+    policy.validate().unwrap();
+    assert_eq!([1, 2, 4, 5, 1000].map(|t| policy.lr(t)), [0.1, 0.2, 0.4, 0.4, 0.4]);
+}
+
 #[test]
 fn decay_before_the_end_of_the_warmup_is_refused() {
-    for decay_steps in [0, 3] {
-        let policy = LrPolicy { base: 1.0, warmup_steps: 4, decay_start_step: 3, decay_steps };
+    for (decay_steps, stall) in [(0, true), (3, true), (3, false)] {
+        let policy = LrPolicy { base: 1.0, warmup_steps: 4, decay_start_step: 3, decay_steps, stall };
         let error = policy.validate().unwrap_err().to_string();
         for part in ["--lr-warmup-steps 4", "--lr-decay-start-step 3", &format!("--lr-decay-steps {decay_steps}")] {
             assert!(error.contains(part), "{error:?} should contain {part:?}");

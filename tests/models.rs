@@ -4,7 +4,7 @@ use dlrm::backend::{Cpu, Interaction, LossKind, Pooling};
 use dlrm::gradcheck::{GradCheck, gradcheck};
 use dlrm::nn::{CrossConfig, Dcn, DcnConfig, Dlrm, DlrmConfig, Model, WeightedPooling};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
-use dlrm::train::Trainer;
+use dlrm::train::{TrainOptions, Trainer};
 use dlrm::{Batch, Error, JaggedTensor, Parameters, Stream, ops};
 use std::sync::Arc;
 
@@ -179,7 +179,7 @@ fn a_loss_threshold_limits_predictions_and_losses() {
         let mut params = Parameters::new(Arc::new(Cpu::new(1)));
         let model = Dlrm::new(&config, &mut params, &mut Stream::native(1)).unwrap();
         let trainer = Trainer::new(model, params, UpdateRule::Sgd, LrPolicy::constant(0.1), LossKind::BCE);
-        trainer.with_loss_threshold(threshold)
+        trainer.with_options(TrainOptions { loss_threshold: threshold, ..TrainOptions::default() })
     };
     let batch = batch(&config);
     let free = trainer(0.0).unwrap().predict(&batch).unwrap().to_vec();

@@ -4,7 +4,7 @@ use dlrm::backend::{Backend, Cpu, Interaction, LossKind};
 use dlrm::buffer::maps_made;
 use dlrm::nn::{CrossConfig, Dcn, DcnConfig, Dlrm, DlrmConfig, Model};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
-use dlrm::train::Trainer;
+use dlrm::train::{TrainOptions, Trainer};
 use dlrm::{Batch, JaggedTensor, Parameters, Stream};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
@@ -35,13 +35,17 @@ fn batches(b: usize, config: &DlrmConfig, stream: &mut Stream) -> Vec<Batch> {
     (0..4).map(batch).collect()
 }
 
-fn assert_steady(threads: usize, rule: UpdateRule, make: &dyn Fn(&mut Parameters, &mut Stream) -> Box<dyn Model>) {
+/// Makes a model.
+type Make<'a> = &'a dyn Fn(&mut Parameters, &mut Stream) -> Box<dyn Model>;
+
+fn assert_steady(threads: usize, rule: UpdateRule, options: TrainOptions, make: Make) {
     let mut stream = Stream::native(5);
     let backend = Arc::new(Cpu::new(threads));
     let mut params = Parameters::new(backend.clone());
     let model = make(&mut params, &mut stream);
     let batches = batches(512, &config(Interaction::Dot), &mut stream);
     let mut trainer = Trainer::new(model, params, rule, LrPolicy::constant(0.01), LossKind::BCE);
+    trainer = trainer.with_options(options).unwrap();
     backend.scope(&mut || {
         // Each batch once or more: the largest number of rows has been seen then.
         (0..12).for_each(|i| assert!(trainer.step(&batches[i % 4]).is_ok()));
@@ -49,7 +53,7 @@ fn assert_steady(threads: usize, rule: UpdateRule, make: &dyn Fn(&mut Parameters
         (0..40).for_each(|i| assert!(trainer.step(&batches[i % 4]).is_ok()));
         let change = region.change();
         let made = (change.allocations, change.reallocations, maps_made() - maps);
-        assert_eq!(made, (0, 0, 0), "allocations, reallocations, maps: {rule:?}, {threads} threads");
+        assert_eq!(made, (0, 0, 0), "allocations, reallocations, maps: {rule:?}, {options:?}, {threads} threads");
     });
 }
 
@@ -64,17 +68,26 @@ fn no_allocation_after_the_first_steps() {
     let dcn_v2 = DlrmConfig { cross, ..config(Interaction::Cat) };
     let dcn = DcnConfig::criteo_kaggle(dcn_v2.num_embeddings.clone());
     for threads in [1, 2] {
-        for (rule, config) in [
-            (UpdateRule::Sgd, &config(Interaction::Dot)),
-            (UpdateRule::ROW_WISE_ADAGRAD, &config(Interaction::DotItself)),
-            (UpdateRule::ADAM, &config(Interaction::Cat)),
-            (UpdateRule::ADAGRAD, &dcn_v2),
-        ] {
-            assert_steady(threads, rule, &|params, stream| Box::new(Dlrm::new(config, params, stream).unwrap()));
-        }
-        let make = |params: &mut Parameters, stream: &mut Stream| -> Box<dyn Model> {
-            Box::new(Dcn::new(&dcn, params, stream).unwrap())
+        let plain = TrainOptions::default();
+        let everything = TrainOptions {
+            accumulate: 2,
+            clip_norm: Some(0.1),
+            l2_embeddings: 1e-3,
+            dropout: 0.3,
+            loss_threshold: 0.01,
+            ..plain
         };
-        assert_steady(threads, UpdateRule::Sgd, &make);
+        for (rule, config, options) in [
+            (UpdateRule::Sgd, &config(Interaction::Dot), plain),
+            (UpdateRule::ROW_WISE_ADAGRAD, &config(Interaction::DotItself), plain),
+            (UpdateRule::ADAM, &config(Interaction::Cat), plain),
+            (UpdateRule::ADAGRAD, &dcn_v2, plain),
+            (UpdateRule::ADAGRAD, &config(Interaction::Dot), everything),
+        ] {
+            let make: Make = &|params, stream| Box::new(Dlrm::new(config, params, stream).unwrap());
+            assert_steady(threads, rule, options, make);
+        }
+        let make: Make = &|params, stream| Box::new(Dcn::new(&dcn, params, stream).unwrap());
+        assert_steady(threads, UpdateRule::Sgd, everything, make);
     }
 }

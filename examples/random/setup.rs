@@ -43,6 +43,7 @@ pub fn config(flags: &ModelFlags) -> Result<DlrmConfig> {
             "fixed" => WeightedPooling::Fixed,
             _ => WeightedPooling::Learned,
         }),
+        cross: None,
     };
     config.validate()?;
     Ok(config)
@@ -59,6 +60,7 @@ pub fn policy(flags: &RunFlags) -> Result<LrPolicy> {
         warmup_steps: *warmup,
         decay_start_step: *start,
         decay_steps: flags.lr_num_decay_steps,
+        stall: true, // the losses are to be the reference's
     })
 }
 

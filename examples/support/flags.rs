@@ -2,6 +2,7 @@
 
 use super::loss_flags::LossFlags;
 use super::model_flags::ModelFlags;
+use super::options::OptionFlags;
 use super::{Widths, positive};
 use clap::{Args, ValueEnum};
 use dlrm::backend::Interaction;
@@ -85,6 +86,15 @@ pub struct TrainFlags {
     /// A file to write one JSON object a line to, for each evaluation.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Leave the last day alone, and test on the last training day instead: to choose a recipe by.
+    #[arg(long)]
+    pub validate: bool,
+    /// Take each dense feature for an id as well, N a power of e: with 8, small counts have ids of their own [default:
+    /// no].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub dense_buckets: Option<u32>,
+    #[command(flatten)]
+    pub options: OptionFlags,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -140,6 +150,7 @@ impl TrainFlags {
             warmup_steps: self.lr_warmup_steps,
             decay_start_step: self.lr_decay_start_step,
             decay_steps: self.lr_decay_steps,
+            stall: false,
         };
         policy.validate()?;
         Ok(policy)

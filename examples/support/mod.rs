@@ -12,6 +12,7 @@ pub mod loss_flags;
 pub mod machine;
 pub mod model_flags;
 pub mod models;
+pub mod options;
 pub mod training;
 pub mod watch;
 

@@ -4,8 +4,8 @@ use super::cpu;
 use super::flags::{Recipe, TrainFlags};
 use super::watch::Watch;
 use dlrm::backend::{Backend, Cpu};
-use dlrm::data::criteo::TimeSplit;
-use dlrm::data::source::{Order, Prefetch, RowSource, Samples};
+use dlrm::data::criteo::{DENSE_FEATURES, TimeSplit};
+use dlrm::data::source::{DenseBuckets, Order, Prefetch, RowSource, Samples};
 use dlrm::train::{Record, Report, Schedule, Trainer};
 use dlrm::{Error, Parameters, Result, Stream};
 use std::sync::Arc;
@@ -31,9 +31,15 @@ pub fn run(
     let backend = cpu(flags.threads.into())?;
     let (start, mut read, mut rows) = (Instant::now(), Some(read), None);
     backend.scope(&mut || rows = read.take().map(|read| read()));
-    let rows = rows.expect("read once")?;
+    let mut rows = rows.expect("read once")?;
+    if let Some(n) = flags.dense_buckets {
+        rows = Box::new(DenseBuckets::new(rows, DENSE_FEATURES, n));
+    }
     let reading = start.elapsed();
-    let days = rows.days().into_iter().map(|day| day as usize).collect();
+    let mut days: Vec<usize> = rows.days().into_iter().map(|day| day as usize).collect();
+    if flags.validate {
+        days.pop();
+    }
     let too_few = || Error::Config("the last day is to test on, those before to train on, but one has no row".into());
     let split = TimeSplit::of_days(days).ok_or_else(too_few)?;
     eprintln!(
@@ -61,8 +67,8 @@ fn train(
     let model = config.build(&mut params, &mut Stream::native(flags.seed))?;
     let count = params.count();
     eprintln!("{count} parameters, {:.1} MB; {}", 4e-6 * count as f64, backend.describe());
-    let trainer = Trainer::new(model, params, flags.rule(), flags.policy(recipe)?, flags.loss.kind()?);
-    let mut trainer = trainer.with_loss_threshold(flags.loss.loss_threshold)?;
+    let mut trainer = Trainer::new(model, params, flags.rule(), flags.policy(recipe)?, flags.loss.kind()?)
+        .with_options(flags.options.options(flags.seed, &flags.loss))?;
     let train = RowSource::new(rows, split.train(), flags.batch_size as usize, flags.order());
     let test = RowSource::new(rows, split.test(flags.full_test), TEST_BATCH, Order::InOrder);
     let schedule = Schedule { epochs: flags.epochs, test_freq: flags.test_freq };

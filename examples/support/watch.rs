@@ -2,7 +2,7 @@
 
 use super::Meter;
 use dlrm::metrics::Evaluation;
-use dlrm::train::{Observer, Progress, Record};
+use dlrm::train::{Observer, Progress, Record, Stop};
 use dlrm::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -63,5 +63,13 @@ impl Observer for Watch {
             100.0 * accuracy
         );
         self.json.as_mut().map_or(Ok(()), |json| json.write(record))
+    }
+
+    fn on_stop(&mut self, stop: Stop) {
+        eprintln!("stopped early: {stop}");
+    }
+
+    fn on_restore(&mut self, record: &Record) {
+        eprintln!("the model is that of step {}, the best test, and not the last", record.step);
     }
 }

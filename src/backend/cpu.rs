@@ -4,6 +4,7 @@
 //! the output is computed whole, in one fixed order, by whichever thread gets its piece. So the
 //! bits do not depend on the number of threads.
 
+mod adjust;
 mod elementwise;
 mod embedding;
 mod interaction;
@@ -11,7 +12,7 @@ mod linear;
 mod loss;
 mod update;
 
-use super::{Activation, Backend, Beta, DenseGrads, Interaction, LinearGrads, LossKind, Pooling};
+use super::{Activation, Backend, Beta, DenseGrads, Dropout, Interaction, LinearGrads, LossKind, Pooling};
 use crate::backend::{DenseParameter, PackedWeight, State, Table, TableGrads, UpdateRule};
 use crate::jagged::JaggedTensor;
 use crate::random::Stream;
@@ -334,6 +335,26 @@ impl Backend for Cpu {
         beta: Beta,
     ) {
         loss::backward(kind, logits, labels, grad_out, dx, beta);
+    }
+
+    fn dropout(&self, mask: Dropout, x: &Tensor, y: &mut Tensor, beta: Beta) {
+        adjust::dropout(self, mask, x, y, beta);
+    }
+
+    fn scale(&self, a: f32, x: &mut Tensor) {
+        adjust::scale(self, a, x);
+    }
+
+    fn sum_of_squares(&self, x: &Tensor) -> f64 {
+        adjust::sum_of_squares(x)
+    }
+
+    fn sum_table_grads(&self, grads: &mut TableGrads) {
+        embedding::sum(self, grads);
+    }
+
+    fn add_l2(&self, l2: f32, tables: &[Table], grads: &mut TableGrads) {
+        embedding::add_l2(self, l2, tables, grads);
     }
 
     fn update_dense<'a>(

@@ -1,17 +1,16 @@
 //! Sparse gradients.
 
-use crate::buffer::Buffer;
 use crate::tensor::Tensor;
 use dlrm_kernels::embedding_bag::{RowGradient, RowSegments, embedding_bag_backward};
 use dlrm_kernels::{Isa, Scratch};
-use std::collections::BTreeMap;
 
 /// The gradients of all embedding tables, each as the product it is.
 ///
 /// With the lookups of a table as a sparse matrix `A` (`num_embeddings × B`), the pooled output is
 /// `S = AᵀW` (paper section 2.1.1, equation 2) and the gradient `dW = A·dS`: zero but for the rows
 /// that occur in `A`. Kept are `A`, sorted by row, and `dS`, which the backward pass has anyway; the
-/// sums are made when the optimizer updates the rows, and never stored.
+/// sums are made when the optimizer updates the rows, and never stored. Only who wants to change a gradient before,
+/// such as to clip it, or to add that of another batch, has them [written out](crate::backend::Backend::sum_table_grads).
 #[derive(Debug, Default)]
 pub struct TableGrads {
     pub(crate) rows: Vec<RowGrads>,
@@ -27,8 +26,12 @@ pub(crate) struct RowGrads {
     pub(crate) segments: RowSegments,
     pub(crate) source: Source,
     /// Gradients of this table alone, if its source says so.
-    pub(crate) own: Buffer,
+    pub(crate) own: Tensor,
     pub(crate) dim: usize,
+    /// A further use of the table, until it is added; kept for its memory, as are the next two.
+    more: Option<Box<RowGrads>>,
+    sums: Tensor,
+    ids: Vec<u32>,
 }
 
 /// Where the gradients of a table's bags are.
@@ -41,6 +44,8 @@ pub(crate) enum Source {
     Pooled { tensor: usize, column: usize },
     /// In the table's own list, `dim` a bag.
     Own,
+    /// In the table's own list, summed: `dim` a row.
+    Summed,
 }
 
 impl TableGrads {
@@ -94,6 +99,11 @@ impl TableGrads {
         self.rows[t].values(&self.pooled)
     }
 
+    /// The sums of every table's rows, of those that are written out.
+    pub(crate) fn sums_mut(&mut self) -> impl Iterator<Item = &mut Tensor> {
+        self.rows.iter_mut().filter(|r| matches!(r.source, Source::Summed)).map(|r| &mut r.own)
+    }
+
     /// The gradient of table `t` as the kernels take it, if there is one.
     pub(crate) fn gradient(&self, t: usize) -> Option<RowGradient<'_>> {
         self.rows[t].gradient(&self.pooled)
@@ -108,7 +118,7 @@ impl RowGrads {
                 let all = pooled[tensor].as_slice();
                 (&all[column.min(all.len())..], pooled[tensor].cols())
             }
-            Source::Own => (self.own.as_slice(), self.dim),
+            Source::Own | Source::Summed => (self.own.as_slice(), self.dim),
         };
         Some(RowGradient::new(&self.segments, grad_out, stride, self.dim))
     }
@@ -120,21 +130,58 @@ impl RowGrads {
         values
     }
 
-    /// Adds what `fill` makes of an empty one: a second use of the same table.
-    pub(crate) fn add(&mut self, pooled: &[Tensor], fill: impl FnOnce(&mut RowGrads)) {
-        let mut more = RowGrads::default();
-        fill(&mut more);
-        let mut sum: BTreeMap<u32, Vec<f32>> = BTreeMap::new();
-        for grads in [&*self, &more] {
-            let values = grads.values(pooled);
-            for (&row, values) in grads.segments.rows().iter().zip(values.chunks(grads.dim)) {
-                let into = sum.entry(row).or_insert_with(|| vec![0.0; values.len()]);
-                into.iter_mut().zip(values).for_each(|(s, v)| *s += v);
-            }
+    /// Writes the sum of each row's gradient out.
+    pub(crate) fn sum(&mut self, isa: Isa, pooled: &[Tensor], scratch: &mut Scratch) {
+        let mut sums = std::mem::take(&mut self.sums);
+        if let (Some(gradient), false) = (self.gradient(pooled), matches!(self.source, Source::Summed)) {
+            sums.resize(&[gradient.rows().len(), self.dim]);
+            embedding_bag_backward(isa, gradient, sums.as_mut_slice(), scratch);
+            std::mem::swap(&mut self.own, &mut sums);
+            self.segments.one_each();
+            self.source = Source::Summed;
         }
-        self.own.resize(sum.len() * self.dim);
-        self.own.as_mut_slice().chunks_mut(self.dim).zip(sum.values()).for_each(|(to, v)| to.copy_from_slice(v));
-        self.segments.set_one_each(sum.into_keys());
-        self.source = Source::Own;
+        self.sums = sums;
+    }
+
+    /// Room for a second use of the same table; [`add`](Self::add) takes it back.
+    pub(crate) fn take_more(&mut self) -> Box<RowGrads> {
+        self.more.take().unwrap_or_default()
+    }
+
+    /// Adds a second use of the same table, both summed.
+    pub(crate) fn add(&mut self, more: Box<RowGrads>) {
+        let [mine, theirs] = [self.segments.rows(), more.segments.rows()];
+        self.ids.clear();
+        merge(mine, theirs, |id, _| self.ids.push(id));
+        self.sums.resize(&[self.ids.len(), self.dim]);
+        let mut rows = self.sums.as_mut_slice().chunks_mut(self.dim);
+        let dim = self.dim;
+        let row = |at: usize| at * dim..(at + 1) * dim;
+        merge(mine, theirs, |_, at| {
+            let to = rows.next().expect("a row an id");
+            match at {
+                [Some(i), None] => to.copy_from_slice(&self.own.as_slice()[row(i)]),
+                [None, Some(j)] => to.copy_from_slice(&more.own.as_slice()[row(j)]),
+                [Some(i), Some(j)] => {
+                    let terms = self.own.as_slice()[row(i)].iter().zip(&more.own.as_slice()[row(j)]);
+                    to.iter_mut().zip(terms).for_each(|(to, (a, b))| *to = a + b);
+                }
+                [None, None] => unreachable!("an id is in one list or both"),
+            }
+        });
+        std::mem::swap(&mut self.own, &mut self.sums);
+        self.segments.set_one_each(self.ids.iter().copied());
+        self.more = Some(more);
+    }
+}
+
+/// Calls `each` with every number of two rising lists, once, and where it is in each of them.
+fn merge(a: &[u32], b: &[u32], mut each: impl FnMut(u32, [Option<usize>; 2])) {
+    let (mut i, mut j) = (0, 0);
+    while let Some(id) = a.get(i).into_iter().chain(b.get(j)).min().copied() {
+        let at = [a.get(i) == Some(&id), b.get(j) == Some(&id)];
+        each(id, [at[0].then_some(i), at[1].then_some(j)]);
+        i += usize::from(at[0]);
+        j += usize::from(at[1]);
     }
 }

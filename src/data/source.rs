@@ -8,12 +8,14 @@
 //! Prefetch     the same batches, made ahead on a thread of their own
 //! ```
 
+mod buckets;
 mod order;
 mod permutation;
 mod prefetch;
 mod rows;
 mod samples;
 
+pub use buckets::DenseBuckets;
 pub use order::Order;
 pub use prefetch::Prefetch;
 pub use rows::RowSource;

@@ -127,7 +127,7 @@ impl Model for Dcn {
             ops::cat(tape, &[pooled])
         };
         let crossed = self.cross.forward(tape, params, x0);
-        let deep = self.deep.forward(tape, params, x0);
+        let deep = self.deep.forward_with_dropout(tape, params, x0);
         let combined = ops::cat(tape, &[crossed, deep]);
         self.last.forward(tape, params, combined)
     }

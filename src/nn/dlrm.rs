@@ -27,7 +27,7 @@ use crate::tape::{Tape, Var};
 /// ```
 ///
 /// The bottom MLP has ReLU after every layer, the top MLP after every layer but the last, as in
-/// the reference. The probability of a click is `σ(logit)`; losses take the logit.
+/// the reference, and [dropout](crate::ops::dropout) beside it if the tape has any. The probability of a click is `σ(logit)`; losses take the logit.
 #[derive(Debug, Clone)]
 pub struct Dlrm {
     config: DlrmConfig,
@@ -88,6 +88,6 @@ impl Model for Dlrm {
             (None, None) => unreachable!("a valid configuration has dense features or tables"),
         };
         let z = self.cross.as_ref().map_or(z, |cross| cross.forward(tape, params, z));
-        self.top_mlp.forward(tape, params, z)
+        self.top_mlp.forward_with_dropout(tape, params, z)
     }
 }

@@ -74,4 +74,12 @@ impl Mlp {
     pub fn forward(&self, tape: &mut Tape, params: &Parameters, x: Var) -> Var {
         self.layers.iter().fold(x, |x, layer| layer.forward(tape, params, x))
     }
+
+    /// As [`forward`](Self::forward), with [dropout](ops::dropout) after every layer that ends in ReLU.
+    pub fn forward_with_dropout(&self, tape: &mut Tape, params: &Parameters, x: Var) -> Var {
+        self.layers.iter().fold(x, |x, layer| {
+            let y = layer.forward(tape, params, x);
+            if layer.activation == Activation::Relu { ops::dropout(tape, y) } else { y }
+        })
+    }
 }

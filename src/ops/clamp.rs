@@ -12,7 +12,7 @@ struct ClampBackward {
 /// 0 beyond, as `torch.clamp`.
 ///
 /// Of logits with `bound = ln((1 − t) / t)` it is the reference's `--loss-threshold t`, which clamps the
-/// probability: see [`Trainer::with_loss_threshold`](crate::train::Trainer::with_loss_threshold).
+/// probability: see [`TrainOptions::loss_threshold`](crate::train::TrainOptions::loss_threshold).
 ///
 /// # Panics
 /// If `bound` is below 0 or NaN.

@@ -2,19 +2,19 @@
 
 use crate::error::{Error, Result};
 
-/// The reference's `LRPolicyScheduler`: linear warm-up, then a decay of power two.
+/// Linear warm-up, then a decay of power two: the reference's `LRPolicyScheduler`.
 ///
 /// With `W` = `warmup_steps`, `S` = `decay_start_step`, `N` = `decay_steps`, step `t` = 1, 2, ... has
 ///
 /// ```text
 /// t < W             base · t/W
+/// W <= t < S        base
 /// S <= t < S+N      max(1e-7, base · ((N - (t-S)) / N)²)
-/// otherwise         the rate last computed above if N > 0, else base
+/// S+N <= t          the rate of step S+N-1
 /// ```
 ///
-/// So between a warm-up and a later decay the rate stalls at `base·(W-1)/W` and then jumps to
-/// `base`, as the reference's does. Without a warm-up it is `base` until the decay (there the
-/// reference stops with an error).
+/// and `base` from the warm-up on if `N` is 0. With [`stall`](Self::stall) the rate between a warm-up and a later decay
+/// is that of the reference: it stands at `base·(W-1)/W` and then jumps to `base`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LrPolicy {
     /// The learning rate itself, before any policy.
@@ -25,6 +25,9 @@ pub struct LrPolicy {
     pub decay_start_step: u64,
     /// Steps of decay, `N`; 0 for none.
     pub decay_steps: u64,
+    /// Whether the rate stands still between warm-up and decay a step short of `base`, to repeat a run of the
+    /// reference.
+    pub stall: bool,
 }
 
 impl LrPolicy {
@@ -33,17 +36,17 @@ impl LrPolicy {
 
     /// `base` at every step.
     pub fn constant(base: f64) -> Self {
-        LrPolicy { base, warmup_steps: 0, decay_start_step: 0, decay_steps: 0 }
+        LrPolicy { base, warmup_steps: 0, decay_start_step: 0, decay_steps: 0, stall: false }
     }
 
-    /// Whether the warm-up ends before the decay starts; needed also if there is no decay, as in
-    /// the reference.
+    /// Whether the warm-up ends before the decay starts, if there is one; as the reference is, with
+    /// [`stall`](Self::stall) that is needed without a decay as well.
     ///
     /// # Errors
     /// [`Error::Config`] that names the flags.
     pub fn validate(&self) -> Result<()> {
-        let LrPolicy { warmup_steps, decay_start_step, decay_steps, .. } = self;
-        if decay_start_step < warmup_steps {
+        let LrPolicy { warmup_steps, decay_start_step, decay_steps, stall, .. } = self;
+        if decay_start_step < warmup_steps && (*decay_steps > 0 || *stall) {
             return Err(Error::Config(format!(
                 "--lr-warmup-steps {warmup_steps} must not exceed --lr-decay-start-step {decay_start_step} \
                  (--lr-decay-steps {decay_steps})"
@@ -60,7 +63,7 @@ impl LrPolicy {
             self.base
         } else if step >= self.decay_start_step {
             self.decay((step - self.decay_start_step).min(self.decay_steps - 1))
-        } else if self.warmup_steps > 1 {
+        } else if self.stall && self.warmup_steps > 1 {
             self.warmup(self.warmup_steps - 1)
         } else {
             self.base

@@ -2,8 +2,8 @@
 
 use super::{Profiled, cost};
 use crate::backend::{
-    Activation, Backend, Beta, DenseGrads, DenseParameter, Interaction, LinearGrads, LossKind, PackedWeight, Pooling,
-    State, Table, TableGrads, UpdateRule,
+    Activation, Backend, Beta, DenseGrads, DenseParameter, Dropout, Interaction, LinearGrads, LossKind, PackedWeight,
+    Pooling, State, Table, TableGrads, UpdateRule,
 };
 use crate::jagged::JaggedTensor;
 use crate::roofline::Cost;
@@ -187,6 +187,34 @@ impl Backend for Profiled {
     ) {
         let time = timed(|| self.inner.loss_backward(kind, logits, labels, grad_out, dx, beta));
         self.add("loss_backward", None, time, cost::streamed(3 * logits.len()));
+    }
+
+    fn dropout(&self, mask: Dropout, x: &Tensor, y: &mut Tensor, beta: Beta) {
+        let time = timed(|| self.inner.dropout(mask, x, y, beta));
+        self.add("dropout", None, time, cost::streamed(2 * x.len()));
+    }
+
+    fn scale(&self, a: f32, x: &mut Tensor) {
+        let time = timed(|| self.inner.scale(a, x));
+        self.add("scale", None, time, cost::streamed(2 * x.len()));
+    }
+
+    fn sum_of_squares(&self, x: &Tensor) -> f64 {
+        let mut sum = 0.0;
+        let time = timed(|| sum = self.inner.sum_of_squares(x));
+        self.add("sum_of_squares", None, time, cost::streamed(x.len()));
+        sum
+    }
+
+    fn sum_table_grads(&self, grads: &mut TableGrads) {
+        let cost = cost::sum_table_grads(grads);
+        let time = timed(|| self.inner.sum_table_grads(grads));
+        self.add("sum_table_grads", None, time, cost);
+    }
+
+    fn add_l2(&self, l2: f32, tables: &[Table], grads: &mut TableGrads) {
+        let time = timed(|| self.inner.add_l2(l2, tables, grads));
+        self.add("add_l2", None, time, cost::add_l2(grads));
     }
 
     fn update_dense<'a>(

@@ -117,6 +117,27 @@ pub(super) fn update_tables(rule: UpdateRule, grads: &TableGrads) -> Cost {
     cost
 }
 
+/// Sums of gradients, written out.
+pub(super) fn sum_table_grads(grads: &TableGrads) -> Cost {
+    let mut cost = Cost::default();
+    for gradient in (0..grads.len()).filter_map(|t| grads.gradient(t)) {
+        let (rows, dim) = (gradient.rows().len(), gradient.dim);
+        let lookups = gradient.len() - rows;
+        cost += Cost { flops: (lookups * dim) as u64, ..streamed(2 * rows + lookups + (lookups + rows) * dim) };
+    }
+    cost
+}
+
+/// A multiple of each row, added to its gradient.
+pub(super) fn add_l2(grads: &TableGrads) -> Cost {
+    let mut cost = Cost::default();
+    for gradient in (0..grads.len()).filter_map(|t| grads.gradient(t)) {
+        let (rows, dim) = (gradient.rows().len(), gradient.dim);
+        cost += Cost { flops: 2 * (rows * dim) as u64, rows_read: Rows::new(rows, dim), ..streamed(2 * rows * dim) };
+    }
+    cost
+}
+
 /// Operations of each rule's formula, for one number.
 fn flops_an_element(rule: UpdateRule) -> u64 {
     match rule {

@@ -20,6 +20,8 @@ pub struct Record {
     /// The figures on the test rows.
     #[serde(flatten)]
     pub evaluation: Evaluation,
+    /// Whether no test of this run before had as high an AUC.
+    pub best: bool,
     /// Rows trained on a second, in this pass, with making batches and without testing.
     pub rows_per_s: f64,
     /// Seconds of training until then, over all passes.

@@ -1,7 +1,9 @@
 //! The training loop.
 
+use super::best::Best;
+use super::options::{Stop, TrainOptions};
 use super::report::Record;
-use crate::backend::LossKind;
+use crate::backend::{Dropout, LossKind};
 use crate::batch::Batch;
 use crate::data::source::BatchSource;
 use crate::error::{Error, Result};
@@ -10,7 +12,7 @@ use crate::metrics::{Evaluation, Evaluator, Score};
 use crate::nn::Model;
 use crate::ops;
 use crate::optim::schedule::LrPolicy;
-use crate::optim::{Optimizer, UpdateRule};
+use crate::optim::{LearningRates, Optimizer, UpdateRule};
 use crate::parameters::Parameters;
 use crate::tape::{Tape, Var};
 use std::time::{Duration, Instant};
@@ -45,7 +47,7 @@ pub struct Progress {
 
 /// Someone who watches a run: a progress bar, a log, a file of JSON lines.
 pub trait Observer {
-    /// Called after every step.
+    /// Called after every batch.
     fn on_step(&mut self, progress: &Progress) {
         let _ = progress;
     }
@@ -57,6 +59,16 @@ pub trait Observer {
     fn on_evaluation(&mut self, record: &Record) -> Result<()> {
         let _ = record;
         Ok(())
+    }
+
+    /// Called if the run ends before its last pass.
+    fn on_stop(&mut self, stop: Stop) {
+        let _ = stop;
+    }
+
+    /// Called if the parameters of an earlier test, the best, are put back at the end.
+    fn on_restore(&mut self, record: &Record) {
+        let _ = record;
     }
 }
 
@@ -76,9 +88,20 @@ pub struct Trainer<M> {
     optimizer: Optimizer,
     policy: LrPolicy,
     loss: LossKind,
-    /// How far from 0 a logit may be.
-    bound: Option<f32>,
+    options: TrainOptions,
     steps: u64,
+    pending: Pending,
+}
+
+/// The batches of a step that is not done yet.
+#[derive(Debug, Default)]
+struct Pending {
+    /// Samples of the last forward pass.
+    last: usize,
+    /// Batches whose gradients are there, samples of the first of them, and of all.
+    batches: u64,
+    first: usize,
+    samples: usize,
 }
 
 impl<M: Model> Trainer<M> {
@@ -92,25 +115,19 @@ impl<M: Model> Trainer<M> {
             params,
             policy,
             loss,
-            bound: None,
+            options: TrainOptions::default(),
             steps: 0,
+            pending: Pending::default(),
         }
     }
 
-    /// Limits every probability `p` to `[t, 1 − t]` from here on, in training and in testing; outside, a
-    /// sample has no gradient (the reference's `--loss-threshold`, which clamps `p` in the same places).
-    ///
-    /// The losses here take the logit `x`, so it is the logit that is clamped, to `±ln((1 − t) / t)`: `σ` rises
-    /// and takes that to `t` and `1 − t`, so `σ(clamp(x)) = clamp(σ(x))`, and outside both have derivative 0.
-    /// A `t` of 0 limits nothing, as in the reference.
+    /// The same with more than a rule.
     ///
     /// # Errors
-    /// [`Error::Config`] unless `t` is at least 0 and below 0.5, beyond which no probability is left.
-    pub fn with_loss_threshold(mut self, t: f64) -> Result<Self> {
-        if !(0.0..0.5).contains(&t) {
-            return Err(Error::Config(format!("loss threshold: {t}, expected at least 0 and below 0.5")));
-        }
-        self.bound = (t > 0.0).then(|| ((1.0 - t) / t).ln() as f32);
+    /// [`Error::Config`] if a number is [out of its range](TrainOptions::validate).
+    pub fn with_options(mut self, options: TrainOptions) -> Result<Self> {
+        options.validate()?;
+        self.options = options;
         Ok(self)
     }
 
@@ -129,7 +146,8 @@ impl<M: Model> Trainer<M> {
         self.steps
     }
 
-    /// One step: forward, loss, backward, update. Returns the loss before the update.
+    /// One step: forward, loss, backward, update. Returns the loss before the update. If a step has
+    /// [several batches](TrainOptions::accumulate), the update comes with the last of them.
     ///
     /// # Errors
     /// [`Error::Batch`] if the batch does not fit, [`Error::Diverged`] if the loss is not finite;
@@ -141,7 +159,9 @@ impl<M: Model> Trainer<M> {
             return Err(Error::Diverged { step: self.steps + 1, loss: value });
         }
         self.backward(loss);
-        self.update();
+        if self.pending.batches == self.options.accumulate {
+            self.update();
+        }
         Ok(value)
     }
 
@@ -153,29 +173,62 @@ impl<M: Model> Trainer<M> {
         if batch.is_empty() {
             return Err(Error::Batch("no sample".into()));
         }
-        let logits = self.logits(batch)?;
+        let TrainOptions { dropout, dropout_seed, .. } = self.options;
+        let before = self.pending.samples as u64;
+        let masks = (dropout > 0.0).then(|| Dropout::new(dropout, dropout_seed, self.steps + 1, before));
+        let logits = self.logits(batch, masks)?;
+        self.pending.last = batch.len();
         let labels = self.tape.input(&[batch.len()], &batch.labels);
         Ok(ops::loss(&mut self.tape, self.loss, logits, labels))
     }
 
-    /// The second third: the gradient of every parameter.
+    /// The second third: the gradient of every parameter, added to those of earlier batches of the same step.
     pub fn backward(&mut self, loss: Var) {
-        self.grads.clear();
-        self.tape.backward(loss, &self.params, &mut self.grads);
+        let Pending { last, batches, first, samples } = &mut self.pending;
+        if *batches == 0 {
+            self.grads.clear();
+            (*first, *samples) = (*last, 0);
+        }
+        // Each loss is a mean: weighed by samples, so that the sum over the batches becomes one.
+        let weight = *last as f32 / *first as f32;
+        self.tape.backward_from(loss, &[weight], &self.params, &mut self.grads);
+        *batches += 1;
+        *samples += *last;
     }
 
-    /// The last third: the optimizer's step.
+    /// The last third: the optimizer's step, with the gradient of the mean loss over all samples since the last one.
     pub fn update(&mut self) {
+        let backend = self.params.backend().clone();
+        let Pending { batches, first, samples, .. } = std::mem::take(&mut self.pending);
+        if batches > 1 {
+            self.grads.scale(&*backend, first as f32 / samples as f32);
+        }
+        if let Some(max_norm) = self.options.clip_norm {
+            self.grads.clip(&*backend, max_norm);
+        }
+        if self.options.l2_embeddings > 0.0 {
+            self.grads.add_l2_embeddings(&self.params, self.options.l2_embeddings);
+        }
         self.steps += 1;
-        let lr = self.policy.lr(self.steps) as f32;
-        self.optimizer.step(&mut self.params, &self.grads, lr);
+        let dense = self.policy.lr(self.steps);
+        let sparse = self.options.sparse_lr.map_or(dense, |lr| dense * (lr / self.policy.base));
+        let rates = LearningRates { dense: dense as f32, sparse: sparse as f32 };
+        self.optimizer.step(&mut self.params, &self.grads, rates);
     }
 
-    fn logits(&mut self, batch: &Batch) -> Result<Var> {
+    /// The update of a step that has begun, at the end of a pass.
+    fn finish_step(&mut self) {
+        if self.pending.batches > 0 {
+            self.update();
+        }
+    }
+
+    fn logits(&mut self, batch: &Batch, dropout: Option<Dropout>) -> Result<Var> {
         self.model.check(batch)?;
         self.tape.clear();
+        self.tape.set_dropout(dropout);
         let logits = self.model.forward(&mut self.tape, &self.params, batch);
-        Ok(self.bound.map_or(logits, |bound| ops::clamp(&mut self.tape, logits, bound)))
+        Ok(self.options.logit_bound().map_or(logits, |bound| ops::clamp(&mut self.tape, logits, bound)))
     }
 
     /// The logits of a batch (`B`); `σ` of them are the probabilities.
@@ -183,7 +236,7 @@ impl<M: Model> Trainer<M> {
     /// # Errors
     /// [`Error::Batch`] if the batch does not fit.
     pub fn predict(&mut self, batch: &Batch) -> Result<&[f32]> {
-        let logits = self.logits(batch)?;
+        let logits = self.logits(batch, None)?;
         Ok(self.tape.value(logits).as_slice())
     }
 
@@ -203,7 +256,8 @@ impl<M: Model> Trainer<M> {
     }
 
     /// Trains on `train`, tests on `test`, and returns a record an evaluation; the last one is of
-    /// the finished model.
+    /// the finished model. That is the best one, and its record there once more, if
+    /// [it was kept](super::Stopping::patience).
     ///
     /// # Errors
     /// As [`step`](Self::step), or if a source cannot be read, or from `observer`.
@@ -227,23 +281,38 @@ impl<M: Model> Trainer<M> {
         schedule: Schedule,
         observer: &mut dyn Observer,
     ) -> Result<Vec<Record>> {
-        let mut records = Vec::new();
+        let (mut records, mut best) = (Vec::new(), Best::new(self.options.stopping));
         let mut batch = Batch::default();
         let (mut total, waited_before) = (Duration::ZERO, train.waited());
+        let mut stop = None;
         for epoch in 1..=schedule.epochs {
             let mut pass = Pass::new(epoch, train.rows(), total);
             train.start_epoch(epoch - 1)?;
-            while train.next_batch(&mut batch)? {
+            while stop.is_none() && train.next_batch(&mut batch)? {
                 let loss = self.step(&batch)?;
                 pass.add(loss, batch.len());
                 observer.on_step(&pass.progress(self.steps, loss));
-                let due = schedule.test_freq.is_some_and(|n| self.steps.is_multiple_of(n));
+                let stepped = self.pending.batches == 0;
+                let due = stepped && schedule.test_freq.is_some_and(|n| self.steps.is_multiple_of(n));
                 if due && pass.rows < train.rows() {
-                    records.push(self.test(&mut pass, train.waited() - waited_before, test, observer)?);
+                    let waited = train.waited() - waited_before;
+                    stop = self.test(&mut pass, waited, test, (&mut best, observer), &mut records)?;
                 }
             }
-            records.push(self.test(&mut pass, train.waited() - waited_before, test, observer)?);
+            if stop.is_none() {
+                self.finish_step();
+                stop =
+                    self.test(&mut pass, train.waited() - waited_before, test, (&mut best, observer), &mut records)?;
+            }
             total += pass.seconds();
+            if let Some(stop) = stop.filter(|_| epoch < schedule.epochs || pass.rows < train.rows()) {
+                observer.on_stop(stop);
+                break;
+            }
+        }
+        if let Some(record) = best.restore(&mut self.params) {
+            observer.on_restore(&record);
+            records.push(record);
         }
         Ok(records)
     }
@@ -253,26 +322,30 @@ impl<M: Model> Trainer<M> {
         pass: &mut Pass,
         waited: Duration,
         test: &mut dyn BatchSource,
-        observer: &mut dyn Observer,
-    ) -> Result<Record> {
+        (best, observer): (&mut Best, &mut dyn Observer),
+        records: &mut Vec<Record>,
+    ) -> Result<Option<Stop>> {
         pass.pause();
         let start = Instant::now();
         let evaluation = self.evaluate(test)?;
-        let record = Record {
+        let mut record = Record {
             epoch: pass.epoch,
             step: self.steps,
             lr: self.policy.lr(self.steps.max(1)),
             train_rows: pass.rows as u64,
             train_loss: pass.mean_loss(),
             evaluation,
+            best: false,
             rows_per_s: pass.rows_per_s(),
             train_seconds: (pass.before + pass.seconds()).as_secs_f64(),
             waited_seconds: waited.as_secs_f64(),
             test_seconds: start.elapsed().as_secs_f64(),
         };
+        let stop = best.test(&mut record, &self.params);
         observer.on_evaluation(&record)?;
+        records.push(record);
         pass.resume();
-        Ok(record)
+        Ok(stop)
     }
 }
 

@@ -64,6 +64,11 @@ impl RowSegments {
         self.rows.clear();
         self.rows.extend(rows);
         assert!(self.rows.is_sorted_by(|a, b| a < b), "set_one_each: rows are not ascending and unique");
+        self.one_each();
+    }
+
+    /// Keeps the rows, each looked up by a bag of its own from now on: bag `r` holds row `rows()[r]`.
+    pub fn one_each(&mut self) {
         self.num_bags = self.rows.len();
         self.starts.clear();
         self.starts.extend(0..=self.num_bags as u32);

@@ -5,6 +5,7 @@ use crate::backend::row_grads::{RowGrads, Source};
 use crate::backend::{Table, TableGrads};
 use crate::jagged::JaggedTensor;
 use crate::tensor::Tensor;
+use dlrm_kernels::elementwise;
 use dlrm_kernels::embedding_bag::{self as kernel, Bags};
 use rayon::prelude::*;
 
@@ -53,7 +54,7 @@ pub(super) fn backward(
     let TableGrads { rows, pooled, .. } = grads;
     let one = |t: usize, list: &JaggedTensor, grads: &mut RowGrads| {
         let dim = tables[t].embedding_dim();
-        contribute(grads, pooled, |grads| {
+        contribute(cpu, grads, pooled, |grads| {
             with_scratch(|scratch| kernel::coalesce(view(list), pooling, &mut grads.segments, scratch));
             (grads.dim, grads.source) = (dim, Source::Pooled { tensor, column: t * dim });
         });
@@ -69,11 +70,40 @@ pub(super) fn backward(
 }
 
 /// Fills `grads`, or adds to it if the table was used before.
-fn contribute(grads: &mut RowGrads, pooled: &[Tensor], fill: impl FnOnce(&mut RowGrads)) {
-    match grads.source {
-        Source::None => fill(grads),
-        _ => grads.add(pooled, fill),
+fn contribute(cpu: &Cpu, grads: &mut RowGrads, pooled: &[Tensor], fill: impl FnOnce(&mut RowGrads)) {
+    if let Source::None = grads.source {
+        return fill(grads);
     }
+    let mut more = grads.take_more();
+    fill(&mut more);
+    with_scratch(|scratch| [&mut *grads, &mut *more].map(|g| g.sum(cpu.isa, pooled, scratch)));
+    grads.add(more);
+}
+
+pub(super) fn sum(cpu: &Cpu, grads: &mut TableGrads) {
+    let TableGrads { rows, pooled, .. } = grads;
+    let one = |grads: &mut RowGrads| with_scratch(|scratch| grads.sum(cpu.isa, pooled, scratch));
+    if cpu.threads == 1 {
+        return rows.iter_mut().for_each(one);
+    }
+    cpu.pool.install(|| rows.par_iter_mut().with_max_len(1).for_each(one));
+}
+
+pub(super) fn add_l2(cpu: &Cpu, l2: f32, tables: &[Table], grads: &mut TableGrads) {
+    let one = |(table, grads): (&Table, &mut RowGrads)| {
+        let RowGrads { segments, source, own, dim, .. } = grads;
+        assert!(!matches!(source, Source::Pooled { .. } | Source::Own), "add_l2: gradients that are not summed");
+        if let Source::None = source {
+            return;
+        }
+        for (&row, grad) in segments.rows().iter().zip(own.as_mut_slice().chunks_mut(*dim)) {
+            elementwise::axpy(cpu.isa, l2, table.row(row as usize), grad);
+        }
+    };
+    if cpu.threads == 1 {
+        return tables.iter().zip(&mut grads.rows).for_each(one);
+    }
+    cpu.pool.install(|| tables.par_iter().zip(&mut grads.rows).with_max_len(1).for_each(one));
 }
 
 pub(super) fn gather_weights(row_weights: &[Table], bags: &mut [JaggedTensor]) {
@@ -96,8 +126,8 @@ pub(super) fn gather_weights_backward(
         let (dim, lookups) = (table.embedding_dim(), list.values().len());
         // A weight is a row of one number, and each lookup a bag of one weight.
         let single: Vec<u32> = (0..=lookups as u32).collect();
-        contribute(grads, pooled, |grads| {
-            grads.own.resize(lookups);
+        contribute(cpu, grads, pooled, |grads| {
+            grads.own.resize(&[lookups]);
             kernel::per_sample_weight_backward(
                 cpu.isa,
                 table.values(),
