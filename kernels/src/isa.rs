@@ -76,7 +76,9 @@ impl Isa {
         let mut levels = Vec::with_capacity(3);
         #[cfg(x86_simd)]
         {
-            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            // Every processor with the first two has the third, which converts f16.
+            let avx2 =
+                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
             let avx512 = avx2
                 && is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
@@ -121,11 +123,11 @@ impl Isa {
         match self.0 {
             Level::Scalar => kernel.run(Scalar::new()),
             // SAFETY: an `Isa` of this level is only made by `available`, after the processor
-            // said that it has AVX2 and FMA.
+            // said that it has AVX2, FMA and F16C.
             #[cfg(x86_simd)]
             Level::Avx2 => unsafe { run_avx2(kernel) },
             // SAFETY: an `Isa` of this level is only made by `available`, after the processor
-            // said that it has AVX-512 F, BW, DQ and VL, and AVX2 and FMA.
+            // said that it has AVX-512 F, BW, DQ and VL, and AVX2, FMA and F16C.
             #[cfg(x86_simd)]
             Level::Avx512 => unsafe { run_avx512(kernel) },
         }
@@ -133,13 +135,13 @@ impl Isa {
 }
 
 #[cfg(x86_simd)]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx2::new())
 }
 
 #[cfg(x86_simd)]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
 fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx512::new())
 }

@@ -7,6 +7,7 @@ use dlrm_kernels::gemm::*;
 use dlrm_kernels::interaction::*;
 use dlrm_kernels::optim::*;
 use dlrm_kernels::probe::{RowList, read_rows, update_rows};
+use dlrm_kernels::quantized::{RowFormat, quantize_rows};
 use dlrm_kernels::{Isa, Scratch};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -25,6 +26,10 @@ fn pool(isa: Isa, table: &[f32], dim: usize, bags: Bags, out: &mut [f32]) {
     embedding_bag(isa, table, dim, bags, Pooling::Sum, out, dim);
 }
 
+fn pool_quantized(isa: Isa, table: &[u8], bags: Bags, out: &mut [f32]) {
+    embedding_bag_quantized(isa, RowFormat::Int8, table, 2, bags, Pooling::Sum, out, 2);
+}
+
 #[test]
 fn wrong_shapes_are_named() {
     for isa in Isa::available() {
@@ -32,7 +37,7 @@ fn wrong_shapes_are_named() {
         let mut of_rows = RowSegments::default();
         of_rows.set_one_each([9, 11].into_iter());
         let grad = RowGradient { base_row: 10, ..RowGradient::new(&of_rows, &[0.0; 4], 2, 2) };
-        let cases: [(&str, Call); 24] = [
+        let cases: [(&str, Call); 28] = [
             (
                 "linear: x has 5 values, expected 2 x 3",
                 Box::new(|| {
@@ -114,6 +119,22 @@ fn wrong_shapes_are_named() {
             (
                 "embedding_bag: out has rows of 0 values 0 apart",
                 Box::new(|| pool(isa, &[], 0, bags(&[], &[0]), &mut [])),
+            ),
+            (
+                "embedding_bag_quantized: index 5, but the table has 5 rows of 2",
+                Box::new(|| pool_quantized(isa, &[0; 50], bags(&[0, 5], &[0, 2]), &mut [0.0; 2])),
+            ),
+            (
+                "embedding_bag_quantized: table has 49 values, expected 4 x 10",
+                Box::new(|| pool_quantized(isa, &[0; 49], bags(&[0], &[0, 1]), &mut [0.0; 2])),
+            ),
+            (
+                "quantize_rows: values has 5 values, expected 2 x 2",
+                Box::new(|| quantize_rows(RowFormat::Int8, &[0.0; 5], 2, &mut [0; 20])),
+            ),
+            (
+                "quantize_rows: out has 19 values, expected 2 x 10",
+                Box::new(|| quantize_rows(RowFormat::Int8, &[0.0; 4], 2, &mut [0; 19])),
             ),
             (
                 "embedding_bag_backward: grad_out has 3 values, expected 2 rows of 2, 2 apart",

@@ -8,3 +8,4 @@ mod gemm;
 mod interaction;
 mod optim;
 mod probe;
+mod quantized;
