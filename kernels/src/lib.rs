@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`gemm`] | a linear layer's three products, with bias and ReLU, and the bias's gradient |
 //! | [`embedding_bag`] | pooled lookup; sorting lookups by row; the sparse gradient |
-//! | [`quantized`] | rows in 16, 8 and 4 bits a number, for inference |
+//! | [`quantized`] | rows in 16, 8 and 4 bits a number, and linear layers of f16 and 8-bit weights, for inference |
 //! | [`interaction`] | pairwise dots and concatenation, both ways |
 //! | [`elementwise`] | sigmoid, losses on logits, ReLU's backward, sums |
 //! | [`optim`] | SGD, Adagrad, row-wise Adagrad and Adam, dense and on rows |

@@ -13,8 +13,15 @@
 //! All numbers are little-endian; of two 4-bit numbers in a byte, the first is the lower half. The bytes
 //! are those of PyTorch's `quantized::embedding_bag_byte_prepack` and `embedding_bag_4bit_prepack`, which
 //! the reference's `--quantize-emb-with-bit 8` and `4` use, so that tables can be exchanged.
+//!
+//! Weights of linear layers are [f16](linear_f16) or [8 bits](linear_int8).
 
+mod f16;
 pub mod half;
+mod int8;
+
+pub use f16::{f16_len, linear_f16, pack_f16};
+pub use int8::{INT8_MAX_INPUTS, int8_len, linear_int8, pack_int8};
 
 use crate::check;
 use half::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
@@ -48,6 +55,15 @@ impl RowFormat {
         }
     }
 
+    /// The farthest from 0 that numbers of a row may be.
+    pub fn max_value(self) -> f32 {
+        match self {
+            RowFormat::F16 | RowFormat::Int4 => 65504.0,
+            RowFormat::Bf16 => bf16_to_f32(0x7f7f),
+            RowFormat::Int8 => f32::MAX / 2.0, // the range of a row is finite, too
+        }
+    }
+
     /// `"f16"`, `"bf16"`, `"int8"` or `"int4"`.
     pub fn name(self) -> &'static str {
         match self {
@@ -55,6 +71,36 @@ impl RowFormat {
             RowFormat::Bf16 => "bf16",
             RowFormat::Int8 => "int8",
             RowFormat::Int4 => "int4",
+        }
+    }
+}
+
+/// How the weights of a linear layer are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightFormat {
+    /// Half precision, see [`linear_f16`].
+    F16,
+    /// Steps of 1/127 of the largest weight of the layer, see [`linear_int8`].
+    Int8,
+}
+
+impl WeightFormat {
+    /// Both, longest first.
+    pub const ALL: [WeightFormat; 2] = [WeightFormat::F16, WeightFormat::Int8];
+
+    /// `"f16"` or `"int8"`.
+    pub fn name(self) -> &'static str {
+        match self {
+            WeightFormat::F16 => "f16",
+            WeightFormat::Int8 => "int8",
+        }
+    }
+
+    /// The farthest from 0 that a weight may be.
+    pub fn max_value(self) -> f32 {
+        match self {
+            WeightFormat::F16 => 65504.0,
+            WeightFormat::Int8 => f32::MAX,
         }
     }
 }

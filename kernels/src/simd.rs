@@ -11,12 +11,16 @@
 mod avx2;
 #[cfg(x86_simd)]
 mod avx512;
+mod bytes;
 mod scalar;
 
 #[cfg(x86_simd)]
 pub(crate) use avx2::Avx2;
 #[cfg(x86_simd)]
 pub(crate) use avx512::Avx512;
+pub(crate) use bytes::Bytes;
+#[cfg(x86_simd)]
+pub(crate) use bytes::Vnni;
 pub(crate) use scalar::Scalar;
 
 /// Vectors of [`LANES`](Simd::LANES) `f32`. Implementations are `#[inline(always)]` throughout.

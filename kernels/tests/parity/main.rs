@@ -9,3 +9,4 @@ mod interaction;
 mod optim;
 mod probe;
 mod quantized;
+mod quantized_linear;
