@@ -1,5 +1,6 @@
 //! The flags of the examples that train.
 
+use super::quantize::QuantizeFlags;
 use super::{Widths, positive};
 use clap::{Args, ValueEnum};
 use dlrm::backend::Interaction;
@@ -79,6 +80,8 @@ pub struct TrainFlags {
     /// A file to write one JSON object a line to, for each evaluation.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    #[command(flatten)]
+    pub quantize: QuantizeFlags,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

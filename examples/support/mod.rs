@@ -10,6 +10,7 @@ pub mod columns;
 pub mod flags;
 pub mod machine;
 pub mod models;
+pub mod quantize;
 pub mod training;
 pub mod watch;
 
