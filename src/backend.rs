@@ -14,7 +14,7 @@ pub use dlrm_kernels::embedding_bag::Pooling;
 pub use dlrm_kernels::gemm::{Activation, Beta};
 pub use row_grads::TableGrads;
 pub use rule::{State, UpdateRule};
-pub use storage::{DenseParameter, PackedWeight, Table};
+pub use storage::{DenseParameter, PackedWeight, RowFormat, StoredRows, Table, WeightFormat};
 
 use crate::jagged::JaggedTensor;
 use crate::random::mix;
@@ -149,8 +149,14 @@ pub trait Backend: Debug + Send + Sync {
     /// Fills a table from independent uniform draws on `[low, high)`, a function of `key` alone.
     fn fill_uniform(&self, table: &mut Table, key: u64, low: f64, high: f64);
 
+    /// A copy of `table` (of `f32`) whose rows are in `format`, or `f32` as before: see [`RowFormat`].
+    fn quantize_table(&self, table: &Table, format: Option<RowFormat>) -> Table;
+
     /// Lays out `weight` (`N × K`) for the products with it.
     fn pack(&self, weight: &Tensor, packed: &mut PackedWeight);
+
+    /// Lays out `weight` (`N × K`) in `format` for [`linear`](Self::linear) alone: see [`WeightFormat`].
+    fn pack_quantized(&self, weight: &Tensor, format: WeightFormat, packed: &mut PackedWeight);
 
     /// `Y = act(X · Wᵀ + b)`.
     fn linear(

@@ -1,6 +1,9 @@
 //! What a model learns: dense parameters and embedding tables, outside the tape.
 
+mod quantized;
+
 pub use crate::backend::{DenseParameter, PackedWeight, Table};
+pub use quantized::Quantization;
 
 use crate::backend::Backend;
 use crate::tensor::Tensor;
@@ -71,8 +74,12 @@ impl Parameters {
     }
 
     /// Changes a dense parameter; its packed copies follow.
+    ///
+    /// # Panics
+    /// If it is not stored as `f32`.
     pub fn update(&mut self, id: DenseId, change: impl FnOnce(&mut Tensor)) {
         let parameter = &mut self.dense[id.0];
+        parameter.check_f32();
         change(&mut parameter.value);
         repack(&*self.backend, parameter);
     }
@@ -89,8 +96,8 @@ impl Parameters {
 
     /// How many numbers there are in all.
     pub fn count(&self) -> usize {
-        self.dense.iter().map(|p| p.value.len()).sum::<usize>()
-            + self.tables.iter().map(|t| t.values().len()).sum::<usize>()
+        self.dense.iter().map(|p| p.shape().iter().product::<usize>()).sum::<usize>()
+            + self.tables.iter().map(|t| t.num_embeddings() * t.embedding_dim()).sum::<usize>()
     }
 }
 

@@ -3,6 +3,7 @@
 use super::loss_flags::LossFlags;
 use super::model_flags::ModelFlags;
 use super::options::OptionFlags;
+use super::quantize::QuantizeFlags;
 use super::{Widths, positive};
 use clap::{Args, ValueEnum};
 use dlrm::backend::Interaction;
@@ -95,6 +96,8 @@ pub struct TrainFlags {
     pub dense_buckets: Option<u32>,
     #[command(flatten)]
     pub options: OptionFlags,
+    #[command(flatten)]
+    pub quantize: QuantizeFlags,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -72,5 +72,11 @@ fn train(
     let train = RowSource::new(rows, split.train(), flags.batch_size as usize, flags.order());
     let test = RowSource::new(rows, split.test(flags.full_test), TEST_BATCH, Order::InOrder);
     let schedule = Schedule { epochs: flags.epochs, test_freq: flags.test_freq };
-    Prefetch::run(train, AHEAD, |train| Prefetch::run(test, AHEAD, |test| trainer.train(train, test, schedule, watch)))
+    let records = Prefetch::run(train, AHEAD, |train| {
+        Prefetch::run(test, AHEAD, |test| trainer.train(train, test, schedule, watch))
+    })?;
+    let exact = &records.last().expect("a pass ends with an evaluation").evaluation;
+    let mut test = RowSource::new(rows, split.test(flags.full_test), TEST_BATCH, Order::InOrder);
+    flags.quantize.test(&mut trainer, exact, &mut test)?;
+    Ok(records)
 }

@@ -30,9 +30,11 @@
 //! reference: `nn.EmbeddingBag` with `mode="sum"`, `sparse=True`.
 
 pub(crate) mod gradient;
+mod quantized;
 mod segments;
 
 pub use gradient::{RowGradient, embedding_bag_backward};
+pub use quantized::embedding_bag_quantized;
 pub use segments::{RowSegments, coalesce};
 
 use crate::check;

@@ -11,8 +11,8 @@
 //! lane operations then becomes a call.
 
 #[cfg(x86_simd)]
-use crate::simd::{Avx2, Avx512};
-use crate::simd::{Scalar, Simd};
+use crate::simd::{Avx2, Avx512, Vnni};
+use crate::simd::{Bytes, Scalar, Simd};
 use std::sync::OnceLock;
 
 /// The environment variable that lowers [`Isa::best`]: `scalar`, `avx2` or `avx512`.
@@ -36,6 +36,12 @@ enum Level {
 pub(crate) trait Kernel {
     type Output;
     fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// A computation with products of bytes. `run` must be `#[inline(always)]`.
+pub(crate) trait BytesKernel {
+    type Output;
+    fn run<B: Bytes>(self, bytes: B) -> Self::Output;
 }
 
 impl Isa {
@@ -76,7 +82,9 @@ impl Isa {
         let mut levels = Vec::with_capacity(3);
         #[cfg(x86_simd)]
         {
-            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            // Every processor with the first two has the third, which converts f16.
+            let avx2 =
+                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
             let avx512 = avx2
                 && is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
@@ -121,27 +129,52 @@ impl Isa {
         match self.0 {
             Level::Scalar => kernel.run(Scalar::new()),
             // SAFETY: an `Isa` of this level is only made by `available`, after the processor
-            // said that it has AVX2 and FMA.
+            // said that it has AVX2, FMA and F16C.
             #[cfg(x86_simd)]
             Level::Avx2 => unsafe { run_avx2(kernel) },
             // SAFETY: an `Isa` of this level is only made by `available`, after the processor
-            // said that it has AVX-512 F, BW, DQ and VL, and AVX2 and FMA.
+            // said that it has AVX-512 F, BW, DQ and VL, and AVX2, FMA and F16C.
             #[cfg(x86_simd)]
             Level::Avx512 => unsafe { run_avx512(kernel) },
+        }
+    }
+
+    /// Runs a kernel of bytes on this instruction set; AVX-512 without VNNI has no more for it than AVX2.
+    pub(crate) fn run_bytes<K: BytesKernel>(self, kernel: K) -> K::Output {
+        match self.0 {
+            Level::Scalar => kernel.run(Scalar::new()),
+            // SAFETY: an `Isa` of this level has AVX-512 F, BW, DQ and VL, AVX2, FMA and F16C; VNNI was asked for.
+            #[cfg(x86_simd)]
+            Level::Avx512 if is_x86_feature_detected!("avx512vnni") => unsafe { run_vnni(kernel) },
+            // SAFETY: an `Isa` of either level has AVX2, FMA and F16C.
+            #[cfg(x86_simd)]
+            Level::Avx2 | Level::Avx512 => unsafe { run_avx2_bytes(kernel) },
         }
     }
 }
 
 #[cfg(x86_simd)]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx2::new())
 }
 
 #[cfg(x86_simd)]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
 fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx512::new())
+}
+
+#[cfg(x86_simd)]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn run_avx2_bytes<K: BytesKernel>(kernel: K) -> K::Output {
+    kernel.run(Avx2::new())
+}
+
+#[cfg(x86_simd)]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+fn run_vnni<K: BytesKernel>(kernel: K) -> K::Output {
+    kernel.run(Vnni::new())
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@
 //! |---|---|
 //! | [`gemm`] | a linear layer's three products, with bias and ReLU, and the bias's gradient |
 //! | [`embedding_bag`] | pooled lookup; sorting lookups by row; the sparse gradient |
+//! | [`quantized`] | rows in 16, 8 and 4 bits a number, and linear layers of f16 and 8-bit weights, for inference |
 //! | [`interaction`] | pairwise dots and concatenation, both ways |
 //! | [`elementwise`] | sigmoid, losses on logits, ReLU's backward, sums and products |
 //! | [`optim`] | SGD, Adagrad, row-wise Adagrad and Adam, dense and on rows |
 //! | [`probe`] | no operation of a model: what the machine can do at most |
 //!
-//! The contract of all of them: matrices are row-major slices of `f32`, sizes are checked once at
+//! The contract of all of them: matrices are row-major slices of `f32` (but for [`quantized`]), sizes are checked once at
 //! the edge (a wrong one panics with the operation and both shapes), nothing is allocated but what
 //! a caller's scratch has to grow by, nothing is logged, and there are no threads. Whoever has
 //! threads calls on disjoint sub-slices; no bit of the result depends on how a batch is cut.
@@ -28,6 +29,7 @@ pub mod isa;
 mod mapped;
 pub mod optim;
 pub mod probe;
+pub mod quantized;
 #[doc(hidden)]
 pub mod reference;
 mod scratch;

@@ -21,6 +21,28 @@ pub fn linear(x: &[f32], w: &[f32], bias: Option<&[f32]>, relu: bool, y: &mut [f
     }
 }
 
+/// [`linear_int8`](crate::quantized::linear_int8) of a weight that is not packed.
+pub fn linear_int8(x: &[f32], w: &[f32], bias: Option<&[f32]>, relu: bool, y: &mut [f32], [m, n, k]: [usize; 3]) {
+    let max = w.iter().fold(0.0, |max: f32, v| max.max(v.abs()));
+    let w: Vec<i32> = w.iter().map(|v| (v * (127.0 / max)).round_ties_even() as i32).collect();
+    for i in 0..m {
+        let row = &x[i * k..][..k];
+        let low = row.iter().fold(0.0, |low: f32, &v| low.min(v));
+        let high = row.iter().fold(0.0, |high: f32, &v| high.max(v));
+        let steps = 255.0 / (high - low);
+        let zero = (-low * steps).round_ties_even();
+        let row: Vec<i32> = row.iter().map(|v| (v * steps + zero).round_ties_even().clamp(0.0, 255.0) as i32).collect();
+        for j in 0..n {
+            let mut sum = 0;
+            for p in 0..k {
+                sum += (row[p] - zero as i32) * w[j * k + p];
+            }
+            let v = sum as f32 * ((high - low) / 255.0 * (max / 127.0)) + bias.map_or(0.0, |b| b[j]);
+            y[i * n + j] = if relu && v < 0.0 { 0.0 } else { v };
+        }
+    }
+}
+
 /// `dX = dY · W`: dy M × N, w N × K, dx M × K.
 pub fn linear_backward_input(dy: &[f32], w: &[f32], dx: &mut [f32], [m, n, k]: [usize; 3]) {
     for i in 0..m {

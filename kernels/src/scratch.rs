@@ -16,12 +16,14 @@ pub struct Scratch {
     pub(crate) pairs: [Vec<u64>; 2],
     /// The bag of each lookup.
     pub(crate) bag_of: Vec<u32>,
+    /// Rows of bytes.
+    bytes: Vec<u8>,
 }
 
 impl Scratch {
     /// No room yet; the first kernels that use it make it grow.
     pub const fn new() -> Scratch {
-        Scratch { values: Vec::new(), pairs: [Vec::new(), Vec::new()], bag_of: Vec::new() }
+        Scratch { values: Vec::new(), pairs: [Vec::new(), Vec::new()], bag_of: Vec::new(), bytes: Vec::new() }
     }
 
     /// Makes room now for the blocks of matrix products and for sorting up to `lookups` lookups: for a thread
@@ -32,6 +34,14 @@ impl Scratch {
             pairs.resize(pairs.len().max(lookups), 0);
         }
         self.bag_of.reserve(lookups.saturating_sub(self.bag_of.len()));
+    }
+
+    /// `len` bytes; what they hold is unspecified.
+    pub(crate) fn bytes(&mut self, len: usize) -> &mut [u8] {
+        if self.bytes.len() < len {
+            self.bytes.resize(len, 0);
+        }
+        &mut self.bytes[..len]
     }
 
     /// Pieces of the given lengths, each from the start of a cache line; what they hold is

@@ -11,12 +11,16 @@
 mod avx2;
 #[cfg(x86_simd)]
 mod avx512;
+mod bytes;
 mod scalar;
 
 #[cfg(x86_simd)]
 pub(crate) use avx2::Avx2;
 #[cfg(x86_simd)]
 pub(crate) use avx512::Avx512;
+pub(crate) use bytes::Bytes;
+#[cfg(x86_simd)]
+pub(crate) use bytes::Vnni;
 pub(crate) use scalar::Scalar;
 
 /// Vectors of [`LANES`](Simd::LANES) `f32`. Implementations are `#[inline(always)]` throughout.
@@ -44,6 +48,26 @@ pub(crate) trait Simd: Copy {
     /// # Safety
     /// `n` floats must be readable at `from`.
     unsafe fn load_partial(self, from: *const f32, n: usize) -> Self::V;
+    /// `LANES` f16 as they lie in memory, little-endian, each widened.
+    ///
+    /// # Safety
+    /// `2 · LANES` bytes must be readable at `from`; no alignment is needed.
+    unsafe fn load_f16(self, from: *const u8) -> Self::V;
+    /// `LANES` bf16 as they lie in memory, little-endian, each widened.
+    ///
+    /// # Safety
+    /// `2 · LANES` bytes must be readable at `from`; no alignment is needed.
+    unsafe fn load_bf16(self, from: *const u8) -> Self::V;
+    /// `LANES` bytes as numbers.
+    ///
+    /// # Safety
+    /// `LANES` bytes must be readable at `from`.
+    unsafe fn load_u8(self, from: *const u8) -> Self::V;
+    /// `LANES` numbers of four bits, two in a byte, the first in its lower half.
+    ///
+    /// # Safety
+    /// `LANES / 2` bytes must be readable at `from`.
+    unsafe fn load_u4(self, from: *const u8) -> Self::V;
     /// # Safety
     /// `LANES` floats must be writable at `to`; no alignment is needed.
     unsafe fn store(self, to: *mut f32, v: Self::V);

@@ -10,10 +10,11 @@ mod embedding;
 mod interaction;
 mod linear;
 mod loss;
+mod quantized;
 mod update;
 
 use super::{Activation, Backend, Beta, DenseGrads, Dropout, Interaction, LinearGrads, LossKind, Pooling};
-use crate::backend::{DenseParameter, PackedWeight, State, Table, TableGrads, UpdateRule};
+use crate::backend::{DenseParameter, PackedWeight, RowFormat, State, Table, TableGrads, UpdateRule, WeightFormat};
 use crate::jagged::JaggedTensor;
 use crate::random::Stream;
 use crate::tensor::Tensor;
@@ -207,8 +208,16 @@ impl Backend for Cpu {
         });
     }
 
+    fn quantize_table(&self, table: &Table, format: Option<RowFormat>) -> Table {
+        embedding::quantize(self, table, format)
+    }
+
     fn pack(&self, weight: &Tensor, packed: &mut PackedWeight) {
         linear::pack(self, weight, packed);
+    }
+
+    fn pack_quantized(&self, weight: &Tensor, format: WeightFormat, packed: &mut PackedWeight) {
+        quantized::pack(self, weight, format, packed);
     }
 
     fn linear(

@@ -28,7 +28,7 @@ pub fn linear(
     bias: Option<DenseId>,
     activation: Activation,
 ) -> Var {
-    let shape = [tape.value(x).rows(), params.get(weight).value().rows()];
+    let shape = [tape.value(x).rows(), params.get(weight).shape()[0]];
     let node = LinearBackward { x, weight, bias, activation };
     tape.record(&shape, true, node, |backend, values, y| {
         backend.linear(values.get(x), params.get(weight), bias.map(|b| params.get(b)), activation, y);
@@ -38,8 +38,8 @@ pub fn linear(
 impl Backward for LinearBackward {
     fn backward(&self, mut cx: BackwardContext<'_>) {
         let (weight, x) = (cx.params.get(self.weight), cx.values.get(self.x));
-        let bias = self.bias.map(|b| (b, cx.params.get(b).value().shape()));
-        let (of_weight, of_bias) = cx.param_grads.contribute_both((self.weight, weight.value().shape()), bias);
+        let bias = self.bias.map(|b| (b, cx.params.get(b).shape()));
+        let (of_weight, of_bias) = cx.param_grads.contribute_both((self.weight, weight.shape()), bias);
         let grads = LinearGrads { x: cx.grads.get(self.x), weight: of_weight, bias: of_bias };
         cx.backend.linear_backward(x, cx.output, cx.grad_out, weight, self.activation, grads);
     }

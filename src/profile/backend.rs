@@ -3,7 +3,7 @@
 use super::{Profiled, cost};
 use crate::backend::{
     Activation, Backend, Beta, DenseGrads, DenseParameter, Dropout, Interaction, LinearGrads, LossKind, PackedWeight,
-    Pooling, State, Table, TableGrads, UpdateRule,
+    Pooling, RowFormat, State, Table, TableGrads, UpdateRule, WeightFormat,
 };
 use crate::jagged::JaggedTensor;
 use crate::roofline::Cost;
@@ -34,10 +34,18 @@ impl Backend for Profiled {
         self.add("fill_uniform", None, time, cost::streamed(table.values().len()));
     }
 
+    fn quantize_table(&self, table: &Table, format: Option<RowFormat>) -> Table {
+        self.inner.quantize_table(table, format)
+    }
+
     /// Two copies are made, each from the weight itself.
     fn pack(&self, weight: &Tensor, packed: &mut PackedWeight) {
         let time = timed(|| self.inner.pack(weight, packed));
         self.add("pack", None, time, cost::streamed(3 * weight.len()));
+    }
+
+    fn pack_quantized(&self, weight: &Tensor, format: WeightFormat, packed: &mut PackedWeight) {
+        self.inner.pack_quantized(weight, format, packed);
     }
 
     fn linear(
@@ -48,7 +56,7 @@ impl Backend for Profiled {
         act: Activation,
         y: &mut Tensor,
     ) {
-        let layer = [x.rows(), weight.value().rows(), weight.value().cols()];
+        let layer = [x.rows(), weight.shape()[0], weight.shape()[1]];
         let time = timed(|| self.inner.linear(x, weight, bias, act, y));
         self.add("linear", Some(layer), time, cost::product(layer));
     }

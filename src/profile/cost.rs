@@ -41,7 +41,7 @@ pub(super) fn embedding_bags(tables: &[Table], bags: &[JaggedTensor], out: &Tens
         let weighted = list.weights().is_some();
         cost += Cost {
             flops: ((1 + usize::from(weighted)) * lookups * dim) as u64,
-            rows_read: Rows::new(lookups, dim),
+            rows_read: Rows { count: lookups as u64, bytes: (lookups * table.row_bytes()) as u64 },
             ..streamed((1 + usize::from(weighted)) * lookups)
         };
     }

@@ -141,6 +141,17 @@ impl<M: Model> Trainer<M> {
         &self.params
     }
 
+    /// Puts `params` in the place of the parameters, and returns those: to test the model with others, such as
+    /// [quantized](Parameters::quantized) ones, with which no step can be taken.
+    ///
+    /// # Panics
+    /// If there are not as many as before.
+    pub fn replace_params(&mut self, params: Parameters) -> Parameters {
+        let numbers = |p: &Parameters| [p.dense().len(), p.tables().len()];
+        assert_eq!(numbers(&params), numbers(&self.params), "replace_params: dense parameters and tables");
+        std::mem::replace(&mut self.params, params)
+    }
+
     /// Steps so far.
     pub fn steps(&self) -> u64 {
         self.steps

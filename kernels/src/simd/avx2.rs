@@ -3,12 +3,12 @@
 use super::Simd;
 use std::arch::x86_64::*;
 
-/// The token of AVX2 and FMA: whoever holds it may use their instructions.
+/// The token of AVX2, FMA and F16C: whoever holds it may use their instructions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Avx2(());
 
 impl Avx2 {
-    #[target_feature(enable = "avx2,fma")]
+    #[target_feature(enable = "avx2,fma,f16c")]
     #[inline]
     pub(crate) fn new() -> Self {
         Avx2(())
@@ -56,6 +56,38 @@ impl Simd for Avx2 {
     unsafe fn load_partial(self, from: *const f32, n: usize) -> __m256 {
         // SAFETY: the token is the proof of AVX2; only the first n lanes are read, for which the caller vouches.
         unsafe { _mm256_maskload_ps(from, first_lanes(n)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const u8) -> __m256 {
+        // SAFETY: the token is the proof of F16C; the caller vouches for sixteen readable bytes.
+        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const u8) -> __m256 {
+        // SAFETY: the token is the proof of AVX2; the caller vouches for sixteen readable bytes.
+        unsafe {
+            let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_u8(self, from: *const u8) -> __m256 {
+        // SAFETY: the token is the proof of AVX2; the caller vouches for eight readable bytes.
+        unsafe { _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(from.cast()))) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_u4(self, from: *const u8) -> __m256 {
+        // SAFETY: the token is the proof of AVX2; the caller vouches for four readable bytes.
+        unsafe {
+            let pairs = _mm_cvtepu8_epi16(_mm_cvtsi32_si128(from.cast::<i32>().read_unaligned()));
+            let low = _mm_and_si128(pairs, _mm_set1_epi16(0x000f));
+            let high = _mm_and_si128(_mm_slli_epi16::<4>(pairs), _mm_set1_epi16(0x0f00));
+            _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_or_si128(low, high)))
+        }
     }
 
     #[inline(always)]

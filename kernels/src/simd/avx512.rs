@@ -55,6 +55,38 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn load_f16(self, from: *const u8) -> __m512 {
+        // SAFETY: the token is the proof of AVX-512; the caller vouches for thirty-two readable bytes.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const u8) -> __m512 {
+        // SAFETY: the token is the proof of AVX-512; the caller vouches for thirty-two readable bytes.
+        unsafe {
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_u8(self, from: *const u8) -> __m512 {
+        // SAFETY: the token is the proof of AVX-512; the caller vouches for sixteen readable bytes.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast()))) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_u4(self, from: *const u8) -> __m512 {
+        // SAFETY: the token is the proof of AVX-512; the caller vouches for eight readable bytes.
+        unsafe {
+            let pairs = _mm_cvtepu8_epi16(_mm_loadl_epi64(from.cast()));
+            let low = _mm_and_si128(pairs, _mm_set1_epi16(0x000f));
+            let high = _mm_and_si128(_mm_slli_epi16::<4>(pairs), _mm_set1_epi16(0x0f00));
+            _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_or_si128(low, high)))
+        }
+    }
+
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32, v: __m512) {
         // SAFETY: the token is the proof of AVX-512; the caller vouches for sixteen writable floats.
         unsafe { _mm512_storeu_ps(to, v) }

@@ -2,6 +2,7 @@
 //! compiler turns them into whatever vectors the target guarantees (two SSE registers on x86-64).
 
 use super::Simd;
+use crate::quantized::half::{bf16_to_f32, f16_to_f32};
 
 /// The token of the set that every target has.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +60,33 @@ impl Simd for Scalar {
             *lane = unsafe { from.add(i).read() };
         }
         F32x8(v)
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const u8) -> F32x8 {
+        // SAFETY: the caller vouches for sixteen readable bytes.
+        let halves = unsafe { from.cast::<[[u8; 2]; 8]>().read() };
+        F32x8(halves.map(|half| f16_to_f32(u16::from_le_bytes(half))))
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const u8) -> F32x8 {
+        // SAFETY: the caller vouches for sixteen readable bytes.
+        let halves = unsafe { from.cast::<[[u8; 2]; 8]>().read() };
+        F32x8(halves.map(|half| bf16_to_f32(u16::from_le_bytes(half))))
+    }
+
+    #[inline(always)]
+    unsafe fn load_u8(self, from: *const u8) -> F32x8 {
+        // SAFETY: the caller vouches for eight readable bytes.
+        F32x8(unsafe { from.cast::<[u8; 8]>().read() }.map(f32::from))
+    }
+
+    #[inline(always)]
+    unsafe fn load_u4(self, from: *const u8) -> F32x8 {
+        // SAFETY: the caller vouches for four readable bytes.
+        let pairs = unsafe { from.cast::<[u8; 4]>().read() };
+        F32x8(std::array::from_fn(|i| f32::from(pairs[i / 2] >> (4 * (i % 2)) & 15)))
     }
 
     #[inline(always)]

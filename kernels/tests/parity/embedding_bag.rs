@@ -6,7 +6,7 @@ use dlrm_kernels::reference;
 use dlrm_kernels::{Isa, Scratch};
 
 const DIMS: [usize; 16] = [1, 2, 7, 8, 13, 16, 17, 31, 32, 33, 64, 100, 128, 130, 256, 415];
-const ROWS: usize = 37;
+pub const ROWS: usize = 37;
 
 struct Case {
     name: &'static str,
@@ -29,7 +29,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// Calls `check(isa, what, case's bags, pooling, dim)` for every case, weighted and not.
-fn for_each(mut check: impl FnMut(Isa, &str, Bags, Pooling, usize)) {
+pub fn for_each(mut check: impl FnMut(Isa, &str, Bags, Pooling, usize)) {
     for case in cases() {
         let weights = Random(3).values(case.indices.len());
         for (isa, dim) in Isa::available().flat_map(|isa| DIMS.map(|dim| (isa, dim))) {

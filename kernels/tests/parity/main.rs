@@ -8,3 +8,5 @@ mod gemm;
 mod interaction;
 mod optim;
 mod probe;
+mod quantized;
+mod quantized_linear;

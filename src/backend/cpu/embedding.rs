@@ -2,15 +2,19 @@
 
 use super::{Cpu, LOOKUP_WORK, MIN_PARALLEL_WORK, Pooling, with_scratch};
 use crate::backend::row_grads::{RowGrads, Source};
-use crate::backend::{Table, TableGrads};
+use crate::backend::{RowFormat, StoredRows, Table, TableGrads};
 use crate::jagged::JaggedTensor;
 use crate::tensor::Tensor;
 use dlrm_kernels::elementwise;
 use dlrm_kernels::embedding_bag::{self as kernel, Bags};
+use dlrm_kernels::quantized::quantize_rows;
 use rayon::prelude::*;
 
 /// Bags of each table a piece, at most.
 const MAX_BAGS: usize = 512;
+
+/// Rows of a table a piece, when they are quantised.
+const MAX_ROWS: usize = 1 << 14;
 
 fn view(list: &JaggedTensor) -> Bags<'_> {
     Bags { indices: list.values(), offsets: list.offsets(), weights: list.weights() }
@@ -35,9 +39,23 @@ pub(super) fn forward(cpu: &Cpu, tables: &[Table], pooling: Pooling, bags: &[Jag
         let (from, m) = (i * rows, out.len() / (t * dim));
         for (t_i, (table, list)) in tables.iter().zip(bags).enumerate() {
             let bags = Bags { offsets: &list.offsets()[from..=from + m], ..view(list) };
-            kernel::embedding_bag(cpu.isa, table.values(), dim, bags, pooling, &mut out[t_i * dim..], t * dim);
+            let out = &mut out[t_i * dim..];
+            match table.rows() {
+                StoredRows::F32(rows) => kernel::embedding_bag(cpu.isa, rows, dim, bags, pooling, out, t * dim),
+                StoredRows::Quantized(format, rows) => {
+                    kernel::embedding_bag_quantized(cpu.isa, format, rows, dim, bags, pooling, out, t * dim);
+                }
+            }
         }
     });
+}
+
+pub(super) fn quantize(cpu: &Cpu, table: &Table, format: Option<RowFormat>) -> Table {
+    let dim = table.embedding_dim();
+    table.stored_as(format, |format, values, bytes| {
+        let pieces = (values.par_chunks(MAX_ROWS * dim), bytes.par_chunks_mut(MAX_ROWS * format.row_bytes(dim)));
+        cpu.pool.install(|| pieces.into_par_iter().for_each(|(values, out)| quantize_rows(format, values, dim, out)));
+    })
 }
 
 /// Sorts the lookups; the sums are left to the update.
@@ -50,6 +68,7 @@ pub(super) fn backward(
     grads: &mut TableGrads,
     first: usize,
 ) {
+    tables.iter().for_each(Table::check_f32);
     let tensor = grads.take_pooled(grad_out);
     let TableGrads { rows, pooled, .. } = grads;
     let one = |t: usize, list: &JaggedTensor, grads: &mut RowGrads| {

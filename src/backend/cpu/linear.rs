@@ -1,16 +1,16 @@
 //! Linear layers: batches cut by rows forward, weights cut by rows backward.
 
-use super::{Activation, Beta, Cpu, LinearGrads, with_scratch};
+use super::{Activation, Beta, Cpu, LinearGrads, quantized, with_scratch};
 use crate::backend::{DenseParameter, PackedWeight};
 use crate::tensor::Tensor;
 use dlrm_kernels::{elementwise, gemm};
 use rayon::prelude::*;
 
 /// Rows of a batch a piece: halves of 128 should be 64, and an uneven last tile costs little.
-const ROW_GRAIN: usize = 4;
+pub(super) const ROW_GRAIN: usize = 4;
 
 /// At most this many rows a piece, so that large batches balance over uneven threads.
-const MAX_ROWS: usize = 264;
+pub(super) const MAX_ROWS: usize = 264;
 
 /// Rows that are masked just before they are multiplied: four register tiles, 112 KiB of 512 columns.
 const MASKED_ROWS: usize = 56;
@@ -20,7 +20,7 @@ const WEIGHT_GRAIN: usize = 4;
 
 /// `N` and `K` of a weight, `out × in`.
 fn dims(weight: &DenseParameter) -> (usize, usize) {
-    (weight.value().rows(), weight.value().cols())
+    (weight.shape()[0], weight.shape()[1])
 }
 
 pub(super) fn pack(cpu: &Cpu, weight: &Tensor, packed: &mut PackedWeight) {
@@ -53,7 +53,10 @@ pub(super) fn forward(
     y: &mut Tensor,
 ) {
     let (m, (n, k)) = (x.rows(), dims(weight));
-    assert_eq!(x.cols(), k, "linear: X {:?}, W {:?}", x.shape(), weight.value().shape());
+    assert_eq!(x.cols(), k, "linear: X {:?}, W {:?}", x.shape(), weight.shape());
+    if let Some(format) = weight.format() {
+        return quantized::linear(cpu, format, x, weight, bias, act, y);
+    }
     let (x, packed) = (x.as_slice(), weight.packed().forward.as_slice());
     let bias = bias.map(|b| b.value().as_slice());
     let rows = cpu.piece(m, 2 * m * n * k, ROW_GRAIN, MAX_ROWS);
@@ -72,6 +75,7 @@ pub(super) fn backward(
     act: Activation,
     grads: LinearGrads<'_>,
 ) {
+    weight.check_f32();
     let (m, (n, k)) = (x.rows(), dims(weight));
     let fits = dy.rows() == m && dy.cols() == n && x.cols() == k && y.shape() == dy.shape();
     assert!(
