@@ -40,7 +40,7 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
     let sample = sample_in(dir.path());
     let folder = dir.path().to_str().unwrap().to_owned();
     let damaged = write("damaged.rows", &format!("DLRMROWS\u{1}\0\0\0{}", "x".repeat(60)));
-    let cases: [(&[&str], &str); 35] = [
+    let cases: [(&[&str], &str); 42] = [
         (&["--data", "/nonexistent/train.txt"], "/nonexistent/train.txt: No such file or directory"),
         (&["--data", &folder], "Is a directory"),
         (&["--data", &short_row], "short.tsv:1:"),
@@ -69,6 +69,16 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
         (&["--cross-layers", "2"], "--cross-layers: expected --model dcn or dcn-v2 beside it"),
         (&["--model", "dcn", "--cross-rank", "8"], "--cross-rank: expected --model dcn-v2 beside it"),
         (&["--model", "dcn-v2", "--cross-layers", "0"], "invalid value '0' for '--cross-layers <LAYERS>'"),
+        (&["--qr-flag", "--md-flag"], "'--qr-flag' cannot be used with '--md-flag'"),
+        (&["--qr-threshold", "20"], "--qr-flag"),
+        (&["--qr-flag", "--qr-collisions", "0"], "invalid value '0' for '--qr-collisions <IDS>'"),
+        (&["--md-flag", "--md-temperature=-1"], "for '--md-temperature <ALPHA>': expected a number of at least 0"),
+        (
+            &["--md-flag", "--md-round-dims", "--embedding-dim", "12"],
+            "md round dims: the embedding dim, 12, is expected to be a power of two",
+        ),
+        (&["--model", "dcn", "--qr-flag"], "--qr-flag, --md-flag: expected --model dlrm or dcn-v2 beside it"),
+        (&["--max-ind-range", "0"], "invalid value '0' for '--max-ind-range <ROWS>'"),
         (&["--loss-function", "hinge"], "[possible values: bce, mse, wbce]"),
         (&["--loss-threshold", "0.5"], "for '--loss-threshold <T>': expected a number from 0 to below 0.5"),
         (&["--loss-function", "wbce", "--loss-weights", "1"], "expected two numbers above 0 with a dash between"),
