@@ -9,10 +9,11 @@ use clap::Parser;
 use dlrm::baseline::LogisticRegression;
 use dlrm::data::criteo::{DENSE_FEATURES, Dataset, DatasetBuilder, Labels, RowReader, TimeSplit};
 use dlrm::data::preprocess::{Numbering, Options};
-use dlrm::data::source::{BatchSource, Order, RowSource, Samples};
+use dlrm::data::source::{BatchSource, MaxIndRange, Order, RowSource, Samples};
 use dlrm::data::teacher::{Teacher, TeacherConfig};
 use dlrm::metrics::{Evaluator, Score, auc};
 use dlrm::{Batch, Error, Result};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use support::flags::{Recipe, TrainFlags};
@@ -41,6 +42,9 @@ struct Args {
     /// Keep the rows of a text in memory, and make no binary dataset of them.
     #[arg(long)]
     no_cache: bool,
+    /// Take the numbers of ids modulo this, so that no table has more rows.
+    #[arg(long, value_name = "ROWS")]
+    max_ind_range: Option<NonZeroU32>,
     #[command(flatten)]
     train: TrainFlags,
 }
@@ -126,13 +130,19 @@ fn print_marks(model: &str, ceiling: Option<f64>, linear: Option<f64>, test_auc:
 
 fn train(args: &Args) -> Result<()> {
     let mut probabilities = None;
-    let read = || match &args.data {
-        Some(path) => read(args, path),
-        None => {
-            let (dataset, of_rows) = generate(args)?;
-            probabilities = Some(of_rows);
-            Ok(Box::new(dataset) as Box<dyn Samples>)
-        }
+    let read = || {
+        let rows: Box<dyn Samples> = match &args.data {
+            Some(path) => read(args, path)?,
+            None => {
+                let (dataset, of_rows) = generate(args)?;
+                probabilities = Some(of_rows);
+                Box::new(dataset)
+            }
+        };
+        Ok::<Box<dyn Samples>, Error>(match args.max_ind_range {
+            Some(range) => Box::new(MaxIndRange::new(rows, range)),
+            None => rows,
+        })
     };
     let (rows, split, record) = run(&args.train, &RECIPE, read)?;
     if let Some(probabilities) = probabilities {

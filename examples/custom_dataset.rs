@@ -30,7 +30,7 @@ use dlrm::data::binary::RowFile;
 use dlrm::data::source::{BatchSource, Order, RowSource};
 use dlrm::data::table::{TableSchema, make_dataset};
 use dlrm::metrics::{Evaluation, Evaluator, Score};
-use dlrm::nn::{Dlrm, DlrmConfig};
+use dlrm::nn::DlrmConfig;
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
 use dlrm::train::{Observer, Progress, Record, Schedule, Stop, Trainer};
 use dlrm::{Batch, Error, Parameters, Result, Stream};
@@ -39,6 +39,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use support::loss_flags::LossFlags;
+use support::model_flags::ModelFlags;
 use support::options::OptionFlags;
 use support::{Meter, cpu, positive, run_main};
 
@@ -72,6 +73,8 @@ struct Args {
     /// The length of an embedding.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
     embedding_dim: u32,
+    #[command(flatten)]
+    model: ModelFlags,
     #[command(flatten)]
     loss: LossFlags,
     /// Seed of initial values and of the order of rows.
@@ -173,7 +176,7 @@ fn train_and_test(args: &Args, file: &RowFile) -> Result<()> {
     let linear = logistic_regression(args, file, &mut train, &mut test)?;
 
     let mut params = Parameters::new(cpu(args.threads.into())?);
-    let model = Dlrm::new(&config, &mut params, &mut Stream::native(args.seed))?;
+    let model = args.model.config(config)?.build(&mut params, &mut Stream::native(args.seed))?;
     let policy = LrPolicy::constant(args.lr);
     let trainer = Trainer::new(model, params, UpdateRule::ADAGRAD, policy, args.loss.kind()?);
     let mut trainer = trainer.with_options(args.options.options(args.seed, &args.loss))?;
@@ -186,7 +189,7 @@ fn train_and_test(args: &Args, file: &RowFile) -> Result<()> {
     print_table(&[
         (&format!("the base rate, {:.3} %", 100.0 * rate), "0.50000".into(), entropy),
         ("logistic regression", auc(&linear), linear.logloss),
-        ("DLRM", auc(dlrm), dlrm.logloss),
+        (args.model.model.title(), auc(dlrm), dlrm.logloss),
     ]);
     Ok(())
 }

@@ -111,6 +111,11 @@ impl JaggedTensor {
         weights.extend(self.values.iter().map(|&id| weight(id)));
     }
 
+    /// Puts `map(id)` in the place of each id.
+    pub(crate) fn map_ids(&mut self, map: impl Fn(u32) -> u32) {
+        self.values.iter_mut().for_each(|id| *id = map(*id));
+    }
+
     /// Becomes a copy of `other`, in the memory it already has.
     pub fn copy_from(&mut self, other: &JaggedTensor) {
         self.values.clone_from(&other.values);

@@ -1,5 +1,7 @@
 //! Layers and the models they make.
 
+mod compressed;
+mod compression;
 mod config;
 mod cross;
 mod dcn;
@@ -9,6 +11,8 @@ mod init;
 mod interaction;
 mod mlp;
 
+pub use compressed::CompressedEmbeddings;
+pub use compression::{Compression, QrOperation, md_solver};
 pub use config::{DlrmConfig, KAGGLE_NUM_EMBEDDINGS, WeightedPooling};
 pub use cross::{CrossConfig, CrossNet, LowRankCrossNet};
 pub use dcn::{Dcn, DcnConfig};

@@ -8,6 +8,7 @@ mod embedding_bag;
 mod interaction;
 mod linear;
 mod loss;
+mod mul;
 mod sigmoid;
 
 pub use cat::{cat, stack};
@@ -18,6 +19,7 @@ pub use embedding_bag::{RowWeights, embedding_bags};
 pub use interaction::interaction;
 pub use linear::linear;
 pub use loss::loss;
+pub use mul::{add, mul};
 pub use sigmoid::sigmoid;
 
 #[cfg(test)]

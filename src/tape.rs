@@ -42,6 +42,7 @@ pub struct Bags {
 pub struct VarList {
     first: usize,
     count: usize,
+    room: usize,
 }
 
 /// A node of the tape: the derivative of one operation. Implement it for an operation of your own
@@ -230,18 +231,20 @@ impl Tape {
         &self.bags[bags.first..bags.first + bags.count]
     }
 
-    /// A list of values, empty at first. One at a time is filled.
-    pub fn list(&self) -> VarList {
-        VarList { first: self.listed.len(), count: 0 }
+    /// A list with room for so many values, empty at first.
+    pub fn list(&mut self, room: usize) -> VarList {
+        let first = self.listed.len();
+        self.listed.resize(first + room, Var(0));
+        VarList { first, count: 0, room }
     }
 
     /// Appends `var` to `list`.
     ///
     /// # Panics
-    /// If another list was appended to in between.
+    /// If there is no room.
     pub fn push(&mut self, list: &mut VarList, var: Var) {
-        assert_eq!(list.first + list.count, self.listed.len(), "Tape: another list was begun");
-        self.listed.push(var);
+        assert!(list.count < list.room, "Tape: a list has room for {} values", list.room);
+        self.listed[list.first + list.count] = var;
         list.count += 1;
     }
 

@@ -1,7 +1,7 @@
 //! The same seed gives the same bits, whatever the number of threads.
 
 use dlrm::backend::{Cpu, Interaction, LossKind, Pooling};
-use dlrm::nn::{CrossConfig, Dcn, DcnConfig, Dlrm, DlrmConfig, Model, WeightedPooling};
+use dlrm::nn::{Compression, CrossConfig, Dcn, DcnConfig, Dlrm, DlrmConfig, Model, QrOperation, WeightedPooling};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
 use dlrm::train::{TrainOptions, Trainer};
 use dlrm::{Batch, JaggedTensor, Parameters, Stream};
@@ -67,6 +67,11 @@ fn one_thread_or_several_give_the_same_bits() {
         DlrmConfig { interaction: Interaction::Cat, weighted_pooling: Some(WeightedPooling::Learned), ..base.clone() };
     let dcn_v2 =
         DlrmConfig { interaction: Interaction::Cat, cross: Some(CrossConfig { layers: 2, rank: 24 }), ..base.clone() };
+    let operation = QrOperation::Mult;
+    let quotients = Compression::QuotientRemainder { threshold: 200, collisions: 4, operation };
+    let quotients = DlrmConfig { compression: Some(quotients), ..base.clone() };
+    let mixed = Compression::MixedDimension { threshold: 200, temperature: 0.1, round_dims: false };
+    let mixed = DlrmConfig { compression: Some(mixed), ..base.clone() };
     let plain = TrainOptions::default();
     let everything = TrainOptions {
         accumulate: 2,
@@ -83,6 +88,8 @@ fn one_thread_or_several_give_the_same_bits() {
         (&weighted, UpdateRule::ROW_WISE_ADAGRAD, plain),
         (&dcn_v2, UpdateRule::ADAGRAD, plain),
         (&base, UpdateRule::ADAM, plain),
+        (&quotients, UpdateRule::ADAGRAD, plain),
+        (&mixed, UpdateRule::Sgd, plain),
         (&wide, UpdateRule::ADAGRAD, everything),
         (&weighted, UpdateRule::Sgd, everything),
     ] {

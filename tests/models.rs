@@ -2,7 +2,7 @@
 
 use dlrm::backend::{Cpu, Interaction, LossKind, Pooling};
 use dlrm::gradcheck::{GradCheck, gradcheck};
-use dlrm::nn::{CrossConfig, Dcn, DcnConfig, Dlrm, DlrmConfig, Model, WeightedPooling};
+use dlrm::nn::{Compression, CrossConfig, Dcn, DcnConfig, Dlrm, DlrmConfig, Model, QrOperation, WeightedPooling};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
 use dlrm::train::{TrainOptions, Trainer};
 use dlrm::{Batch, Error, JaggedTensor, Parameters, Stream, ops};
@@ -38,7 +38,7 @@ fn batch(config: &DlrmConfig) -> Batch {
 /// The shapes: name and configuration.
 fn shapes() -> Vec<(&'static str, DlrmConfig)> {
     let base = config();
-    vec![
+    let mut shapes = vec![
         ("as in the paper", base.clone()),
         ("with itself", DlrmConfig { interaction: Interaction::DotItself, ..base.clone() }),
         ("cat", DlrmConfig { interaction: Interaction::Cat, ..base.clone() }),
@@ -64,7 +64,26 @@ fn shapes() -> Vec<(&'static str, DlrmConfig)> {
                 ..base.clone()
             },
         ),
-        ("cross layers after dots", DlrmConfig { cross: Some(CrossConfig { layers: 1, rank: 1 }), ..base }),
+        ("cross layers after dots", DlrmConfig { cross: Some(CrossConfig { layers: 1, rank: 1 }), ..base.clone() }),
+    ];
+    shapes.extend(compressions().map(|(name, compression)| {
+        // Small tables beside large ones: 5, 2 and 7 rows.
+        (name, DlrmConfig { compression: Some(compression), ..base.clone() })
+    }));
+    shapes
+}
+
+fn compressions() -> [(&'static str, Compression); 7] {
+    let qr = |threshold, operation| Compression::QuotientRemainder { threshold, collisions: 2, operation };
+    let md = |threshold, round_dims| Compression::MixedDimension { threshold, temperature: 0.6, round_dims };
+    [
+        ("products of quotients and remainders", qr(4, QrOperation::Mult)),
+        ("sums of quotients and remainders", qr(4, QrOperation::Add)),
+        ("quotients beside remainders", qr(4, QrOperation::Concat)),
+        ("all tables as quotients and remainders", qr(0, QrOperation::Concat)),
+        ("no table large enough", qr(100, QrOperation::Mult)),
+        ("mixed dimensions", md(4, false)),
+        ("all of mixed dimensions, rounded", md(0, true)),
     ]
 }
 
@@ -127,6 +146,15 @@ fn every_shape_learns_one_batch_by_heart() {
         let first = trainer.step(&batch).unwrap();
         let last = (0..60).map(|_| trainer.step(&batch).unwrap()).last().unwrap();
         assert!(last < 0.9 * first, "{name}: {first} to {last}");
+    }
+}
+
+#[test]
+fn every_shape_has_as_many_parameters_as_it_says() {
+    for (name, config) in shapes() {
+        let mut params = Parameters::new(Arc::new(Cpu::new(1)));
+        Dlrm::new(&config, &mut params, &mut Stream::native(1)).unwrap();
+        assert_eq!(params.count() as u64, config.num_parameters(), "{name}");
     }
 }
 

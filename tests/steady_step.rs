@@ -2,7 +2,7 @@
 
 use dlrm::backend::{Backend, Cpu, Interaction, LossKind};
 use dlrm::buffer::maps_made;
-use dlrm::nn::{CrossConfig, Dcn, DcnConfig, Dlrm, DlrmConfig, Model};
+use dlrm::nn::{Compression, CrossConfig, Dcn, DcnConfig, Dlrm, DlrmConfig, Model, QrOperation};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
 use dlrm::train::{TrainOptions, Trainer};
 use dlrm::{Batch, JaggedTensor, Parameters, Stream};
@@ -66,6 +66,10 @@ fn config(interaction: Interaction) -> DlrmConfig {
 fn no_allocation_after_the_first_steps() {
     let cross = Some(CrossConfig { layers: 2, rank: 16 });
     let dcn_v2 = DlrmConfig { cross, ..config(Interaction::Cat) };
+    let compressed = |compression| DlrmConfig { compression: Some(compression), ..config(Interaction::Dot) };
+    let operation = QrOperation::Concat;
+    let quotients = compressed(Compression::QuotientRemainder { threshold: 200, collisions: 4, operation });
+    let mixed = compressed(Compression::MixedDimension { threshold: 200, temperature: 0.1, round_dims: false });
     let dcn = DcnConfig::criteo_kaggle(dcn_v2.num_embeddings.clone());
     for threads in [1, 2] {
         let plain = TrainOptions::default();
@@ -82,6 +86,8 @@ fn no_allocation_after_the_first_steps() {
             (UpdateRule::ROW_WISE_ADAGRAD, &config(Interaction::DotItself), plain),
             (UpdateRule::ADAM, &config(Interaction::Cat), plain),
             (UpdateRule::ADAGRAD, &dcn_v2, plain),
+            (UpdateRule::Sgd, &quotients, plain),
+            (UpdateRule::ADAGRAD, &mixed, plain),
             (UpdateRule::ADAGRAD, &config(Interaction::Dot), everything),
         ] {
             let make: Make = &|params, stream| Box::new(Dlrm::new(config, params, stream).unwrap());

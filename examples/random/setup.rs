@@ -44,6 +44,7 @@ pub fn config(flags: &ModelFlags) -> Result<DlrmConfig> {
             _ => WeightedPooling::Learned,
         }),
         cross: None,
+        compression: None,
     };
     config.validate()?;
     Ok(config)

@@ -7,6 +7,7 @@
 pub mod breakdown;
 pub mod cache;
 pub mod columns;
+pub mod compression_flags;
 pub mod flags;
 pub mod loss_flags;
 pub mod machine;

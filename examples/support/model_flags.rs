@@ -1,5 +1,6 @@
 //! The flags of what a model is made of.
 
+use super::compression_flags::CompressionFlags;
 use clap::{Args, ValueEnum};
 use dlrm::backend::Interaction;
 use dlrm::nn::{CrossConfig, Dcn, DcnConfig, Dlrm, DlrmConfig, Model};
@@ -18,6 +19,8 @@ pub struct ModelFlags {
     /// The rank of the cross layers' weights, for dcn-v2 [default: 512].
     #[arg(long, value_name = "RANK", value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
     pub cross_rank: Option<u32>,
+    #[command(flatten)]
+    pub tables: CompressionFlags,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -55,6 +58,8 @@ impl ModelFlags {
             return unused("--cross-layers", "dcn or dcn-v2");
         }
         let layers = |default: usize| self.cross_layers.map_or(default, |layers| layers as usize);
+        let dlrm = DlrmConfig { compression: self.tables.compression(), ..dlrm };
+        dlrm.validate()?;
         match self.model {
             ModelName::Dlrm => Ok(ModelConfig::Dlrm(dlrm)),
             ModelName::DcnV2 => {
@@ -63,6 +68,7 @@ impl ModelFlags {
                 let cross = Some(CrossConfig { layers: layers(default.layers), rank });
                 Ok(ModelConfig::Dlrm(DlrmConfig { interaction: Interaction::Cat, cross, ..dlrm }))
             }
+            ModelName::Dcn if dlrm.compression.is_some() => unused("--qr-flag, --md-flag", "dlrm or dcn-v2"),
             ModelName::Dcn => {
                 let DlrmConfig { dense_features, embedding_dim, mut top_mlp, num_embeddings, .. } = dlrm;
                 top_mlp.pop();

@@ -19,7 +19,7 @@ pub use buckets::DenseBuckets;
 pub use order::Order;
 pub use prefetch::Prefetch;
 pub use rows::RowSource;
-pub use samples::Samples;
+pub use samples::{MaxIndRange, Samples};
 
 use crate::batch::Batch;
 use crate::error::{Error, Result};

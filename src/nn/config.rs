@@ -1,5 +1,6 @@
 //! What a DLRM looks like.
 
+use super::compression::Compression;
 use super::cross::CrossConfig;
 use crate::backend::{Interaction, Pooling};
 use crate::error::{Error, Result};
@@ -45,6 +46,8 @@ pub struct DlrmConfig {
     /// Cross layers between interaction and top MLP. With [`Interaction::Cat`] the model is DCN-v2 as TorchRec and
     /// MLPerf have it (`DLRM_DCN`).
     pub cross: Option<CrossConfig>,
+    /// What stands for large tables, if they are not kept whole; not beside weighted pooling.
+    pub compression: Option<Compression>,
 }
 
 impl DlrmConfig {
@@ -61,6 +64,7 @@ impl DlrmConfig {
             pooling: Pooling::Sum,
             weighted_pooling: None,
             cross: None,
+            compression: None,
         }
     }
 
@@ -88,6 +92,12 @@ impl DlrmConfig {
             return bad("a model needs dense features or embedding tables, and has neither".into());
         }
         validate_tables(&self.num_embeddings, self.embedding_dim)?;
+        if let Some(compression) = self.compression {
+            compression.validate(self.embedding_dim)?;
+            if self.weighted_pooling.is_some() {
+                return bad("weighted pooling: expected tables that are not compressed".into());
+            }
+        }
         validate_widths("bottom MLP", &self.bottom_mlp)?;
         validate_widths("top MLP", &self.top_mlp)?;
         if let Some(cross @ (CrossConfig { layers: 0, .. } | CrossConfig { rank: 0, .. })) = self.cross {
@@ -120,8 +130,17 @@ impl DlrmConfig {
 
     /// How many numbers the model learns.
     pub fn num_parameters(&self) -> u64 {
-        let row = self.embedding_dim as u64 + u64::from(self.weighted_pooling.is_some());
-        let tables = self.num_embeddings.iter().map(|&n| n as u64 * row).sum::<u64>();
+        let dim = self.embedding_dim;
+        let tables: u64 = match self.compression {
+            None => {
+                let row = dim as u64 + u64::from(self.weighted_pooling.is_some());
+                self.num_embeddings.iter().map(|&n| n as u64 * row).sum()
+            }
+            Some(compression) => {
+                let shapes = compression.shapes(&self.num_embeddings, dim).into_iter();
+                shapes.zip(&self.num_embeddings).map(|(shape, &rows)| shape.num_parameters(rows, dim)).sum()
+            }
+        };
         let width = self.interaction_width();
         let cross = self.cross.map_or(0, |cross| cross.num_parameters(width));
         let mlps = [(self.dense_features, &self.bottom_mlp), (width, &self.top_mlp)];
@@ -169,6 +188,7 @@ fn dashed(widths: &[usize]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::QrOperation;
 
     #[test]
     fn kaggle_is_valid_and_as_large_as_the_paper_says() {
@@ -193,7 +213,7 @@ mod tests {
     fn contradictions_are_named() {
         let base = DlrmConfig::criteo_kaggle(vec![10, 20]);
         type Change = fn(&mut DlrmConfig);
-        let cases: [(Change, &str); 10] = [
+        let cases: [(Change, &str); 12] = [
             (|c| c.embedding_dim = 0, "embedding dim: 0, expected at least 1"),
             (|c| c.num_embeddings[1] = 0, "table 1: 0 rows, expected 1 to 4294967296"),
             (|c| c.bottom_mlp[1] = 0, "bottom MLP 512-0-64-16: a layer of width 0"),
@@ -208,6 +228,21 @@ mod tests {
             (
                 |c| c.cross = Some(CrossConfig { layers: 2, rank: 0 }),
                 "2 cross layers of rank 0, expected at least 1 of each",
+            ),
+            (
+                |c| {
+                    let operation = QrOperation::Mult;
+                    c.compression = Some(Compression::QuotientRemainder { threshold: 15, collisions: 0, operation });
+                },
+                "qr collisions: 0, expected at least 1",
+            ),
+            (
+                |c| {
+                    c.compression =
+                        Some(Compression::MixedDimension { threshold: 15, temperature: 0.3, round_dims: false });
+                    c.weighted_pooling = Some(WeightedPooling::Fixed);
+                },
+                "weighted pooling: expected tables that are not compressed",
             ),
             (
                 |c| (c.dense_features, c.num_embeddings) = (0, vec![]),

@@ -2,7 +2,7 @@
 
 use super::config::DlrmConfig;
 use super::cross::LowRankCrossNet;
-use super::embedding::EmbeddingBagCollection;
+use super::embedding::Embeddings;
 use super::mlp::{Linear, Mlp};
 use super::{Model, check_memory};
 use crate::backend::Activation;
@@ -32,7 +32,7 @@ use crate::tape::{Tape, Var};
 pub struct Dlrm {
     config: DlrmConfig,
     bottom_mlp: Option<Mlp>,
-    embeddings: Option<EmbeddingBagCollection>,
+    embeddings: Option<Embeddings>,
     cross: Option<LowRankCrossNet>,
     top_mlp: Mlp,
 }
@@ -40,7 +40,8 @@ pub struct Dlrm {
 impl Dlrm {
     /// A model with the reference's initial values and names (`emb_l.0.weight`, `bot_l.0.weight`,
     /// `bot_l.0.bias`, …, `top_l.0.weight`, …), drawn from `stream` in the reference's order:
-    /// tables, bottom MLP, top MLP; cross layers ([`LowRankCrossNet`], called `crossnet`) before the top MLP.
+    /// tables (those of [`CompressedEmbeddings`](super::CompressedEmbeddings) if they are compressed), bottom MLP, top
+    /// MLP; cross layers ([`LowRankCrossNet`], called `crossnet`) before the top MLP.
     ///
     /// # Errors
     /// [`Error::Config`] if `config` is not [valid](DlrmConfig::validate), or
@@ -48,10 +49,7 @@ impl Dlrm {
     pub fn new(config: &DlrmConfig, params: &mut Parameters, stream: &mut Stream) -> Result<Self> {
         config.validate()?;
         check_memory(config.num_parameters(), params)?;
-        let DlrmConfig { num_embeddings, embedding_dim, pooling, weighted_pooling, .. } = config;
-        let embeddings = (!num_embeddings.is_empty()).then(|| {
-            EmbeddingBagCollection::new(params, num_embeddings, *embedding_dim, *pooling, *weighted_pooling, stream)
-        });
+        let embeddings = (!config.num_embeddings.is_empty()).then(|| Embeddings::new(config, params, stream));
         let bottom_mlp = (config.dense_features > 0)
             .then(|| Mlp::new(params, "bot_l", config.dense_features, &config.bottom_mlp, Activation::Relu, stream));
         let width = config.interaction_width();

@@ -1,6 +1,7 @@
 //! Embedding tables with pooling.
 
-use super::config::WeightedPooling;
+use super::compressed::CompressedEmbeddings;
+use super::config::{DlrmConfig, WeightedPooling};
 use super::init;
 use crate::backend::Pooling;
 use crate::jagged::JaggedTensor;
@@ -37,7 +38,19 @@ impl EmbeddingBag {
     /// # Panics
     /// If an id is not below the table's number of rows.
     pub fn forward(&self, tape: &mut Tape, params: &Parameters, bags: &JaggedTensor) -> Var {
+        self.forward_mapped(tape, params, bags, |id| id)
+    }
+
+    /// As [`forward`](Self::forward), of the rows `map(id)`.
+    pub(super) fn forward_mapped(
+        &self,
+        tape: &mut Tape,
+        params: &Parameters,
+        bags: &JaggedTensor,
+        map: impl Fn(u32) -> u32,
+    ) -> Var {
         let bags = tape.bags(std::slice::from_ref(bags));
+        tape.bags_mut(bags)[0].map_ids(map);
         ops::embedding_bags(tape, params, self.table, self.pooling, bags, None)
     }
 }
@@ -91,5 +104,45 @@ impl EmbeddingBagCollection {
         assert_eq!(lists.len(), self.count, "EmbeddingBagCollection: lists of ids and tables");
         let bags = tape.bags(lists);
         ops::embedding_bags(tape, params, self.first, self.pooling, bags, self.row_weights)
+    }
+}
+
+/// The tables of a [`Dlrm`](super::Dlrm), whole or compressed.
+#[derive(Debug, Clone)]
+pub(super) enum Embeddings {
+    Whole(EmbeddingBagCollection),
+    Compressed(CompressedEmbeddings),
+}
+
+impl Embeddings {
+    pub(super) fn new(config: &DlrmConfig, params: &mut Parameters, stream: &mut Stream) -> Self {
+        let DlrmConfig { num_embeddings, embedding_dim, pooling, weighted_pooling, compression, .. } = config;
+        let (dim, pooling) = (*embedding_dim, *pooling);
+        match *compression {
+            None => Embeddings::Whole(EmbeddingBagCollection::new(
+                params,
+                num_embeddings,
+                dim,
+                pooling,
+                *weighted_pooling,
+                stream,
+            )),
+            Some(compression) => Embeddings::Compressed(CompressedEmbeddings::new(
+                params,
+                num_embeddings,
+                dim,
+                pooling,
+                compression,
+                stream,
+            )),
+        }
+    }
+
+    /// One list of `B` bags a table to the pooled vectors, `B × T × D`.
+    pub(super) fn forward(&self, tape: &mut Tape, params: &Parameters, lists: &[JaggedTensor]) -> Var {
+        match self {
+            Embeddings::Whole(tables) => tables.forward(tape, params, lists),
+            Embeddings::Compressed(tables) => tables.forward(tape, params, lists),
+        }
     }
 }

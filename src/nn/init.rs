@@ -19,6 +19,20 @@ pub(super) fn xavier_normal(params: &mut Parameters, name: String, n: usize, k: 
     params.add_dense(name, weight)
 }
 
+/// Weight `N × K` from `U(−√(6 / (N + K)), √(6 / (N + K)))`: `torch.nn.init.xavier_uniform_`.
+pub(super) fn xavier_uniform(
+    params: &mut Parameters,
+    name: String,
+    n: usize,
+    k: usize,
+    stream: &mut Stream,
+) -> DenseId {
+    let mut weight = Tensor::zeros(&[n, k]);
+    let bound = (6.0 / (n + k) as f64).sqrt();
+    stream.fill_uniform(weight.as_mut_slice(), -bound, bound);
+    params.add_dense(name, weight)
+}
+
 fn normal(shape: &[usize], sd: f64, stream: &mut Stream) -> Tensor {
     let mut t = Tensor::zeros(shape);
     stream.fill_normal(t.as_mut_slice(), 0.0, sd);
@@ -30,13 +44,25 @@ fn normal(shape: &[usize], sd: f64, stream: &mut Stream) -> Tensor {
 /// A native stream gives each table a key, from which the backend's threads draw in parallel;
 /// NumPy's can only be drawn from in order.
 pub(super) fn table(params: &mut Parameters, name: String, rows: usize, dim: usize, stream: &mut Stream) -> TableId {
-    let id = params.add_table(name, rows, dim);
     let bound = (1.0 / rows as f64).sqrt();
+    uniform_table(params, name, rows, dim, [-bound, bound], stream)
+}
+
+/// Table of `rows × dim` from `U(low, high)`.
+pub(super) fn uniform_table(
+    params: &mut Parameters,
+    name: String,
+    rows: usize,
+    dim: usize,
+    [low, high]: [f64; 2],
+    stream: &mut Stream,
+) -> TableId {
+    let id = params.add_table(name, rows, dim);
     let backend = params.backend().clone();
     let table = params.tables_mut().last_mut().expect("just added");
     match stream.parallel_key() {
-        Some(key) => backend.fill_uniform(table, key, -bound, bound),
-        None => stream.fill_uniform(table.values_mut(), -bound, bound),
+        Some(key) => backend.fill_uniform(table, key, low, high),
+        None => stream.fill_uniform(table.values_mut(), low, high),
     }
     id
 }

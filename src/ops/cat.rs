@@ -13,7 +13,7 @@ struct CatBackward {
 /// # Panics
 /// If there is no part, or the parts differ in `B`.
 pub fn cat(tape: &mut Tape, parts: &[Var]) -> Var {
-    let mut list = tape.list();
+    let mut list = tape.list(parts.len());
     parts.iter().for_each(|&part| tape.push(&mut list, part));
     let (rows, width) = (rows(tape, list), parts.iter().map(|&part| tape.value(part).cols()).sum());
     join(tape, list, &[rows, width])
@@ -70,7 +70,7 @@ mod tests {
     use crate::ops::tests::{ramp, setup};
 
     fn list(tape: &mut Tape, parts: &[Var]) -> VarList {
-        let mut list = tape.list();
+        let mut list = tape.list(parts.len());
         parts.iter().for_each(|&part| tape.push(&mut list, part));
         list
     }

@@ -61,7 +61,8 @@ impl AddAssign for Cost {
 
 impl Cost {
     /// What the forward pass of a model cannot do without, for `batch` samples with `lookups` ids
-    /// a table: the products of the layers and of the interaction, and the rows looked up.
+    /// a table: the products of the layers and of the interaction, and the rows looked up. Compressed tables count
+    /// as whole ones.
     pub fn of_forward(config: &DlrmConfig, batch: usize, lookups: usize) -> Self {
         let (tables, dim) = (config.num_embeddings.len(), config.embedding_dim);
         let multiply_adds = weights(config) + interaction(config);
