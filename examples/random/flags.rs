@@ -124,6 +124,9 @@ pub struct RunFlags {
     /// which are others then.
     #[arg(long)]
     pub debug_mode: bool,
+    /// A profile in a file that is named by the time: see --profile.
+    #[arg(long)]
+    pub enable_profiling: bool,
     /// Steps in which the learning rate rises from 0.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub lr_num_warmup_steps: u64,

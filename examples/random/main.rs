@@ -22,6 +22,7 @@ use flags::{DataFlags, ModelFlags, RunFlags};
 use others::OtherFlags;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use support::profile::{self, Profile, ProfileFlags};
 use support::{cpu, run_main};
 
 /// Trains a DLRM on random data with the flags of the public reference's dlrm_s_pytorch.py, and prints its lines: the
@@ -40,6 +41,8 @@ struct Args {
     run: RunFlags,
     #[command(flatten)]
     others: OtherFlags,
+    #[command(flatten)]
+    profile: ProfileFlags,
 }
 
 /// Passes over the data, with the sums between two lines.
@@ -139,7 +142,8 @@ fn run(args: &Args) -> Result<()> {
     println!("Using CPU...");
 
     let mut stream = initial_stream(args, &mut data, &config);
-    let mut params = Parameters::new(backend.clone());
+    let (watched, profile) = profile::backend(&backend, setup::profile(args).as_deref())?;
+    let mut params = Parameters::new(watched);
     let model = Dlrm::new(&config, &mut params, &mut stream)?;
     let trainer = Trainer::new(model, params, setup::rule(&args.run), policy, setup::loss(&args.model));
     println!("time/loss/accuracy (if enabled):");
@@ -147,6 +151,7 @@ fn run(args: &Args) -> Result<()> {
     let none = (0.0, Duration::ZERO, 0.0, 0, 0);
     let (best_accuracy, time, loss, batches, samples) = none;
     let mut run = Run { args, data, test, trainer, best_accuracy, time, loss, batches, samples };
+    profile.iter().for_each(Profile::start);
     let mut result = Ok(());
     backend.scope(&mut || {
         result = if args.run.inference_only {
@@ -156,7 +161,8 @@ fn run(args: &Args) -> Result<()> {
             run.train()
         };
     });
-    result
+    result?;
+    profile.map_or(Ok(()), Profile::finish)
 }
 
 fn main() -> ExitCode {

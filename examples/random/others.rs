@@ -66,8 +66,6 @@ pub struct OtherFlags {
     #[arg(long, hide = true, allow_negative_numbers = true)]
     test_num_workers: Option<i64>,
     #[arg(long, hide = true)]
-    enable_profiling: bool,
-    #[arg(long, hide = true)]
     plot_compute_graph: bool,
     #[arg(long, hide = true)]
     tensor_board_filename: Option<String>,
@@ -137,7 +135,6 @@ impl OtherFlags {
                 self.dist_backend.is_some() || self.local_rank.is_some(),
                 "--dist-backend, --local_rank: one process does all the work, on --threads threads",
             ),
-            (self.enable_profiling, "--enable-profiling: no profile yet; train_step --roofline shows operations"),
             (
                 self.tensor_board_filename.is_some(),
                 "--tensor-board-filename: nothing is written for TensorBoard; the lines printed have all figures",

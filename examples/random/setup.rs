@@ -132,6 +132,12 @@ fn of_table(path: &Path, table: usize) -> PathBuf {
     }
 }
 
+/// Where the profile goes, if there is to be one; as in the reference `--enable-profiling` names the file by the time.
+pub fn profile(args: &Args) -> Option<PathBuf> {
+    let of_now = || chrono::Local::now().format("random%Y-%m-%d_%H:%M:%S%.6f.json").to_string().into();
+    args.profile.profile.clone().or_else(|| args.run.enable_profiling.then(of_now))
+}
+
 /// What a value may be taken for, and is not.
 pub fn notes(args: &Args) -> Vec<String> {
     let bools = [
