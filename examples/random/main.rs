@@ -16,7 +16,7 @@ use dlrm::backend::Backend;
 use dlrm::data::random::RandomBatches;
 use dlrm::metrics::Evaluation;
 use dlrm::nn::{Dlrm, DlrmConfig};
-use dlrm::train::Trainer;
+use dlrm::train::{TrainOptions, Trainer};
 use dlrm::{Batch, Error, Parameters, Result, Stream};
 use flags::{DataFlags, ModelFlags, RunFlags};
 use others::OtherFlags;
@@ -134,6 +134,7 @@ fn initial_stream(args: &Args, data: &mut RandomBatches, config: &DlrmConfig) ->
 fn run(args: &Args) -> Result<()> {
     args.others.refuse(args.run.inference_only)?;
     let (config, policy) = (setup::config(&args.model)?, setup::policy(&args.run)?);
+    let threshold = setup::loss_threshold(&args.model)?;
     let mut data = setup::data(args)?;
     let backend = cpu(args.run.threads.into())?;
     let mut notes = args.others.notes();
@@ -145,7 +146,8 @@ fn run(args: &Args) -> Result<()> {
     let (watched, profile) = profile::backend(&backend, setup::profile(args).as_deref())?;
     let mut params = Parameters::new(watched);
     let model = Dlrm::new(&config, &mut params, &mut stream)?;
-    let trainer = Trainer::new(model, params, setup::rule(&args.run), policy, setup::loss(&args.model));
+    let trainer = Trainer::new(model, params, setup::rule(&args.run), policy, setup::loss(&args.model))
+        .with_options(TrainOptions { loss_threshold: threshold, ..TrainOptions::default() })?;
     println!("time/loss/accuracy (if enabled):");
     let test = data.clone();
     let none = (0.0, Duration::ZERO, 0.0, 0, 0);

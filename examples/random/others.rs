@@ -25,8 +25,6 @@ pub struct OtherFlags {
     qr_collisions: Option<i64>,
     #[arg(long, hide = true)]
     activation_function: Option<String>,
-    #[arg(long, hide = true, allow_negative_numbers = true)]
-    loss_threshold: Option<f64>,
     #[arg(long, hide = true)]
     data_set: Option<String>,
     #[arg(long, hide = true)]
@@ -95,10 +93,6 @@ impl OtherFlags {
         let refused = [
             (self.md_flag, "--md-flag: random has no mixed-dimension tables yet"),
             (self.qr_flag, "--qr-flag: random has no quotient-remainder tables yet"),
-            (
-                self.loss_threshold.is_some_and(|t| 0.0 < t && t < 1.0),
-                "--loss-threshold: random does not clip predictions yet; its losses stay finite without",
-            ),
             (quantized(self.quantize_emb_with_bit), "--quantize-emb-with-bit: random has 32 bits only yet"),
             (quantized(self.quantize_mlp_with_bit), "--quantize-mlp-with-bit: random has 32 bits only yet"),
             (self.save_onnx, "--save-onnx: random writes no ONNX file yet"),

@@ -80,6 +80,15 @@ pub fn loss(flags: &ModelFlags) -> LossKind {
     }
 }
 
+/// What the trainer takes: the reference ignores what is no share.
+pub fn loss_threshold(flags: &ModelFlags) -> Result<f64> {
+    match flags.loss_threshold {
+        t if t <= 0.0 || t >= 1.0 => Ok(0.0),
+        t if t < 0.5 => Ok(t),
+        t => Err(Error::Config(format!("--loss-threshold {t}: nothing is between it and 1 - {t}, expected below 0.5"))),
+    }
+}
+
 pub fn data(args: &Args) -> Result<RandomBatches> {
     let (data, run, model) = (&args.data, &args.run, &args.model);
     let ids = u64::from(run.mini_batch_size) * u64::from(data.num_indices_per_lookup);

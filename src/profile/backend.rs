@@ -110,12 +110,12 @@ impl Backend for Profiled {
 
     fn clamp(&self, x: &Tensor, bound: f32, y: &mut Tensor) {
         let time = timed(|| self.inner.clamp(x, bound, y));
-        self.add("clamp", None, time, cost::streamed(2 * x.len()));
+        self.add("clamp", None, time.with(&[("x", x.shape())]), cost::streamed(2 * x.len()));
     }
 
     fn clamp_backward(&self, x: &Tensor, bound: f32, dy: &Tensor, dx: &mut Tensor, beta: Beta) {
         let time = timed(|| self.inner.clamp_backward(x, bound, dy, dx, beta));
-        self.add("clamp_backward", None, time, cost::streamed(3 * x.len()));
+        self.add("clamp_backward", None, time.with(&[("x", x.shape())]), cost::streamed(3 * x.len()));
     }
 
     fn add_to(&self, x: &Tensor, y: &mut Tensor, beta: Beta) {

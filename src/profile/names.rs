@@ -9,6 +9,8 @@ pub fn reference_operators(operator: &str) -> Option<[&'static str; 2]> {
         "linear_backward" => ["FCGradient, ReluGradient", "AddmmBackward, ReluBackward"],
         "sigmoid" => ["Sigmoid", "sigmoid"],
         "sigmoid_backward" => ["SigmoidGradient", "SigmoidBackward"],
+        "clamp" => ["Clip", "clamp"],
+        "clamp_backward" => ["ClipGradient", "ClampBackward"],
         "embedding_bags" => ["SparseLengthsSum", "embedding_bag"],
         "embedding_bags_backward" => ["SparseLengthsSumGradient", "EmbeddingBagBackward"],
         "gather_weights" => ["Gather", "gather"],
