@@ -29,7 +29,8 @@ use support::{cpu, run_main};
 /// same losses for the same --numpy-rand-seed.
 ///
 /// Flags are read as Python's argparse reads them: --flag=value or --flag value, the last one counts, the beginning of
-/// a name is enough. Those of the reference that are not listed here are accepted or refused with a word why.
+/// a name is enough. Those of the reference that are not listed here are accepted or refused with a word why; the page
+/// dlrm::guide::reference_flags of the documentation has all.
 #[derive(Parser)]
 #[command(infer_long_args = true, args_override_self = true)]
 struct Args {
