@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use support::breakdown::Breakdown;
 use support::machine;
 use support::models::{Config, random_batches};
+use support::profile::{self, Profile, ProfileFlags};
 use support::{cpu, fail, parse_args};
 
 /// Times one training step of a standard model on random batches in memory.
@@ -52,8 +53,10 @@ struct Args {
     /// first; takes a quarter of the free memory for it, at most 4 GiB.
     #[arg(long)]
     roofline: bool,
+    #[command(flatten)]
+    profile: ProfileFlags,
     /// One JSON object instead of a table.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "profile")]
     json: bool,
 }
 
@@ -116,6 +119,7 @@ fn run_steps(args: &Args, backend: &Arc<Cpu>, profiled: Option<&Arc<Profiled>>) 
 
     let entries = || profiled.map_or(Vec::new(), |p| p.take());
     entries(); // those of the initial values
+    profiled.map(|p| p.take_trace());
     let mut steps = Ok(Vec::new());
     backend.scope(&mut || {
         let all = (0..args.warmup + args.iters).map(|i| {
@@ -138,11 +142,14 @@ fn least_work(args: &Args) -> Cost {
 
 fn measure(args: &Args, backend: &Arc<Cpu>) -> Result<Outcome> {
     let machine = if args.roofline { machine::measure(&[&**backend]).pop() } else { None };
-    let profiled = machine.as_ref().map(|_| Arc::new(Profiled::new(backend.clone())));
+    let profile = profile::backend(backend, args.profile.profile.as_deref())?.1;
+    let watched = profile.as_ref().map(|profile| profile.profiled().clone());
+    let profiled = watched.or_else(|| machine.as_ref().map(|_| Arc::new(Profiled::new(backend.clone()))));
     let (times, entries) = run_steps(args, backend, profiled.as_ref())?;
     let ms = spread(times.iter().map(|t| t.iter().sum()));
     let phase = |p: usize| spread(times.iter().map(|t| t[p])).median;
     let roofline = machine.map(|machine| Breakdown::new(machine, &entries, least_work(args), ms.median));
+    profile.map_or(Ok(()), |profile: Profile| profile.finish_with(entries.into_iter().flatten()))?;
     Ok(Outcome {
         system: format!("dlrm-{}-{}", env!("CARGO_PKG_VERSION"), backend.isa().name()),
         config: args.config,

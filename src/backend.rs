@@ -146,6 +146,11 @@ pub trait Backend: Debug + Send + Sync {
     /// operation then finds its threads awake, and hands them work without allocating.
     fn scope(&self, work: &mut (dyn FnMut() + Send));
 
+    /// What is called from here on belongs to the phase `name` of a step, for whoever profiles; others need not know.
+    fn phase(&self, name: &'static str) {
+        let _ = name;
+    }
+
     /// Fills a table from independent uniform draws on `[low, high)`, a function of `key` alone.
     fn fill_uniform(&self, table: &mut Table, key: u64, low: f64, high: f64);
 

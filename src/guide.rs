@@ -2,3 +2,6 @@
 
 #[doc = include_str!("guide/where_the_time_goes.md")]
 pub mod where_the_time_goes {}
+
+#[doc = include_str!("guide/reference_flags.md")]
+pub mod reference_flags {}

@@ -1,4 +1,5 @@
-//! Where the time of a step goes: a backend that has another do the work, and takes the time.
+//! Where the time of a step goes: a backend that has another do the work, and takes the time. It adds up the calls of
+//! each operation, and on request keeps the first ones as a [`Trace`], with the phases of the step around them.
 //!
 //! ```
 //! use dlrm::backend::{Activation, Backend, Cpu};
@@ -19,11 +20,17 @@
 
 mod backend;
 mod cost;
+mod names;
+mod trace;
+
+pub use names::reference_operators;
+pub use trace::{Event, Trace};
 
 use crate::backend::Backend;
 use crate::roofline::{Cost, Roofline};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use trace::{Recorder, Span};
 
 /// A [`Backend`] that passes every call on to another, and writes down how long it took and what
 /// work it was.
@@ -34,6 +41,7 @@ use std::time::Duration;
 pub struct Profiled {
     inner: Arc<dyn Backend>,
     entries: Mutex<Vec<Entry>>,
+    recorder: Option<Mutex<Recorder>>,
 }
 
 /// All calls of one operation, for one layer if it belongs to one.
@@ -62,7 +70,12 @@ impl Entry {
 impl Profiled {
     /// A profile of `inner`, with no entry yet.
     pub fn new(inner: Arc<dyn Backend>) -> Self {
-        Profiled { inner, entries: Mutex::default() }
+        Profiled { inner, entries: Mutex::default(), recorder: None }
+    }
+
+    /// The same with a [`Trace`] of the first calls, for which each call takes another half a microsecond.
+    pub fn with_trace(inner: Arc<dyn Backend>) -> Self {
+        Profiled { recorder: Some(Mutex::new(Recorder::new())), ..Self::new(inner) }
     }
 
     /// The entries since the last time, in the order of their first calls. Taken after each step,
@@ -71,14 +84,32 @@ impl Profiled {
         std::mem::take(&mut self.entries())
     }
 
-    fn add(&self, operator: &'static str, layer: Option<[usize; 3]>, time: Duration, cost: Cost) {
-        add(&mut self.entries(), Entry { operator, layer, calls: 1, time, cost });
+    /// The calls since the last time, one by one; none without a [trace](Self::with_trace).
+    pub fn take_trace(&self) -> Trace {
+        self.recorder.as_ref().map_or(Trace::default(), |recorder| lock(recorder).take())
+    }
+
+    fn begin(&self, phase: &'static str) {
+        if let Some(recorder) = &self.recorder {
+            lock(recorder).begin(phase);
+        }
+    }
+
+    fn add(&self, operator: &'static str, layer: Option<[usize; 3]>, span: Span<'_>, cost: Cost) {
+        if let Some(recorder) = &self.recorder {
+            lock(recorder).call(operator, &span);
+        }
+        add(&mut self.entries(), Entry { operator, layer, calls: 1, time: span.time, cost });
     }
 
     fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
-        // Whoever panicked with the lock in hand left whole entries behind.
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.entries)
     }
+}
+
+/// Whoever panicked with the lock in hand left whole entries behind.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Adds `entry` to the one of its kind.

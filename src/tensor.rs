@@ -21,7 +21,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    fn new(dims: &[usize]) -> Self {
+    pub(crate) fn new(dims: &[usize]) -> Self {
         assert!((1..=3).contains(&dims.len()), "Tensor: shape {dims:?}, expected one to three dimensions");
         let mut shape = Shape { dims: [1; 3], rank: dims.len() };
         shape.dims[..dims.len()].copy_from_slice(dims);

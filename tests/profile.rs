@@ -1,13 +1,14 @@
 //! The profiling backend counts what the formulas say, and changes no bit.
 
-use dlrm::backend::{Cpu, LossKind};
+use dlrm::backend::{Backend, Cpu, LossKind};
 use dlrm::nn::{Dlrm, DlrmConfig, WeightedPooling};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
-use dlrm::profile::{Entry, Profiled};
+use dlrm::profile::{Entry, Event, Profiled, Trace, reference_operators};
 use dlrm::roofline::{Cost, Rows};
 use dlrm::train::Trainer;
-use dlrm::{Batch, JaggedTensor, Parameters, Stream};
+use dlrm::{Batch, JaggedTensor, Parameters, Stream, Tensor};
 use std::sync::Arc;
+use std::time::Duration;
 
 const B: usize = 6;
 
@@ -141,4 +142,55 @@ fn no_bit_changes() {
             });
         assert!(bits[0] == bits[1], "{threads} threads");
     }
+}
+
+#[test]
+fn a_trace_has_every_call_in_its_phase() {
+    let profiled = Arc::new(Profiled::with_trace(Arc::new(Cpu::new(2))));
+    let mut trainer = trainer(Parameters::new(profiled.clone()), &config(), UpdateRule::Sgd);
+    profiled.take();
+    profiled.take_trace();
+    (0..3).for_each(|_| _ = trainer.step(&batch()).unwrap());
+    let (entries, trace) = (profiled.take(), profiled.take_trace());
+    assert_eq!((trace.threads.len(), trace.left_out), (1, 0));
+
+    // Each operation's calls are those of the table, to the nanosecond.
+    for entry in &entries {
+        let calls = trace.events.iter().filter(|e| !e.is_phase && e.name == entry.operator);
+        let same = entries.iter().filter(|e| e.operator == entry.operator);
+        let (count, time) = same.fold((0, Duration::ZERO), |(n, time), e| (n + e.calls, time + e.time));
+        assert_eq!((calls.clone().count() as u64, calls.map(|e| e.time).sum::<Duration>()), (count, time), "{entry:?}");
+        assert!(reference_operators(entry.operator).is_some(), "{}", entry.operator);
+    }
+    // Phases follow one another, and calls in them; the last call ends with its phase.
+    let end = |e: &Event| e.start + e.time;
+    let (phases, calls): (Vec<&Event>, Vec<&Event>) = trace.events.iter().partition(|e| e.is_phase);
+    let names: Vec<&str> = phases.iter().map(|e| e.name).collect();
+    assert_eq!(names, ["forward", "backward", "update"].repeat(3));
+    for events in [&phases, &calls] {
+        assert!(events.windows(2).all(|pair| end(pair[0]) <= pair[1].start), "{events:?}");
+    }
+    let inside = |phase: &Event| {
+        let inside = calls.iter().filter(|call| phase.start <= call.start && end(call) <= end(phase));
+        let last = inside.clone().next_back().unwrap();
+        assert_eq!(end(last), end(phase));
+        inside.count()
+    };
+    assert_eq!(phases.iter().map(|phase| inside(phase)).sum::<usize>(), calls.len());
+    let linear = calls.iter().find(|e| e.name == "linear").unwrap();
+    let shapes: Vec<(&str, Vec<usize>)> = linear.shapes.iter().map(|(name, shape)| (*name, shape.to_vec())).collect();
+    assert_eq!(shapes, [("x", vec![B, 13]), ("weight", vec![8, 13]), ("y", vec![B, 8])]);
+}
+
+#[test]
+fn a_trace_is_bounded() {
+    let profiled = Profiled::with_trace(Arc::new(Cpu::new(1)));
+    let (x, mut y) = (Tensor::zeros(&[1]), Tensor::zeros(&[1]));
+    (0..Trace::MOST_EVENTS + 7).for_each(|_| profiled.sigmoid(&x, &mut y));
+    let trace = profiled.take_trace();
+    assert_eq!((trace.events.len(), trace.left_out), (Trace::MOST_EVENTS, 7));
+    profiled.sigmoid(&x, &mut y);
+    let next = profiled.take_trace();
+    assert_eq!((next.events.len(), next.left_out, next.threads), (1, 0, trace.threads));
+    assert_eq!(Profiled::new(Arc::new(Cpu::new(1))).take_trace(), Trace::default());
 }

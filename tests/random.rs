@@ -52,6 +52,12 @@ fn the_reference_s_losses_to_every_printed_digit() {
         (tiny("--arch-interaction-op=cat"), "0.025078 0.195616 0.089025"),
         (tiny("--arch-interaction-itself"), "0.408605 0.128030 0.366875"),
         (tiny("--loss-function=bce --round-targets=True --learning-rate=0.1"), "0.161806 1.933757 0.963293"),
+        (
+            tiny("--loss-function=bce --round-targets=True --learning-rate=0.1 --loss-threshold=0.2"),
+            "0.223144 1.609438 0.916291",
+        ),
+        (tiny("--learning-rate=0.1 --loss-threshold=0.4"), "0.015477 0.031139 0.041341"),
+        (tiny("--loss-threshold=-1"), "0.025266 0.180494 0.083240"),
         (tiny(wbce), "0.080903 3.795913 1.908521"),
         (tiny("--optimizer=adagrad --learning-rate=0.1"), "0.025266 0.137483 0.049146"),
         (tiny("--optimizer=rwsadagrad --learning-rate=0.1"), "0.025266 0.137293 0.049108"),
@@ -113,6 +119,29 @@ fn flags_are_read_as_argparse_reads_them() {
     let out = run(&format!("{TINY} --loss-function=bce --learning-rate=0.1 --round-targets=False"));
     assert!(String::from_utf8(out.stdout).unwrap().contains("loss 0.161806"));
     assert!(String::from_utf8(out.stderr).unwrap().contains("note: --round-targets: any text means yes"));
+}
+
+#[test]
+fn flags_of_other_modes_are_accepted_and_named() {
+    let flags = "--md-threshold=200 --md-temperature=0.3 --md-round-dims --qr-threshold=200 --qr-operation=mult \
+                 --qr-collisions=4 --activation-function=tanh --data-set=kaggle --raw-data-file=a \
+                 --processed-data-file=b --data-randomize=total --max-ind-range=10 --data-sub-sample-rate=0.5 \
+                 --num-workers=1 --memory-map --print-precision=5 --sync-dense-params=True --dataset-multiprocessing \
+                 --test-mini-batch-size=2 --test-num-workers=1 --mlperf-acc-threshold=0.7 --mlperf-auc-threshold=0.8 \
+                 --mlperf-bin-loader --mlperf-bin-shuffle --mlperf-grad-accum-iter=2 --quantize-emb-with-bit=8";
+    let out = run(&format!("{TINY} {flags}"));
+    let (stdout, notes) = (String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap());
+    assert!(stdout.ends_with("it 3/3 of epoch 0, -1.00 ms/it, loss 0.083240\n"), "{stdout}{notes}");
+    assert!(notes.starts_with("note: no effect on random data, as in the reference: ") && notes.lines().count() == 1);
+    for flag in flags.split_whitespace().filter_map(|f| f.split('=').next()).filter(|f| !f.starts_with("--quantize")) {
+        assert!(notes.contains(flag), "{flag}: {notes}");
+    }
+    let out = run(&format!("{TINY} --use-gpu --local_rank=0 --dist-backend=nccl --tensor-board-filename=run"));
+    let notes = String::from_utf8(out.stderr).unwrap();
+    assert!(out.status.success() && notes.lines().count() == 3, "{notes}");
+    for flag in ["--use-gpu: ", "--dist-backend, --local_rank: ", "--tensor-board-filename: "] {
+        assert!(notes.contains(&format!("note: {flag}")), "{notes}");
+    }
 }
 
 #[test]
@@ -190,9 +219,9 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
         ("--arch-embedding-size=4294967296 --arch-sparse-feature-size=2 ", "the model's parameters need "),
         ("--qr-flag", "--qr-flag: random has no quotient-remainder tables yet"),
         ("--md-flag", "--md-flag: random has no mixed-dimension tables yet"),
-        ("--loss-threshold=1e-7", "--loss-threshold: random does not clip predictions yet"),
-        ("--inference-only --quantize-emb-with-bit=8", "--quantize-emb-with-bit: random has 32 bits only yet"),
-        ("--inference-only --quantize-mlp-with-bit=8", "--quantize-mlp-with-bit: random has 32 bits only yet"),
+        ("--loss-threshold=0.5", "--loss-threshold 0.5: nothing is between it and 1 - 0.5, expected below 0.5"),
+        ("--inference-only --quantize-emb-with-bit=8", "--quantize-emb-with-bit: random has 32 bits only"),
+        ("--inference-only --quantize-mlp-with-bit=8", "--quantize-mlp-with-bit: random has 32 bits only"),
         ("--save-onnx", "--save-onnx: random writes no ONNX file yet"),
         ("--save-model=model.pt", "--save-model: random saves no model yet"),
         ("--load-model=model.pt", "--load-model: random loads no model yet"),

@@ -40,6 +40,9 @@ pub struct ModelFlags {
     /// The weight of a sample of class 0 and of class 1.
     #[arg(long, value_name = "W0-W1", default_value_t = LossWeights([1.0, 1.0]))]
     pub loss_weights: LossWeights,
+    /// Limits probabilities to between this and 1 - this, in training and testing; outside of 0 to 1 it does nothing.
+    #[arg(long, value_name = "T", default_value_t = 0.0, value_parser = finite, allow_negative_numbers = true)]
+    pub loss_threshold: f64,
     /// Labels 0 and 1 instead of numbers between; any value but none means yes.
     #[arg(long, value_name = "BOOL", default_value = "")]
     pub round_targets: Bool,
@@ -124,6 +127,9 @@ pub struct RunFlags {
     /// which are others then.
     #[arg(long)]
     pub debug_mode: bool,
+    /// A profile in a file that is named by the time: see --profile.
+    #[arg(long)]
+    pub enable_profiling: bool,
     /// Steps in which the learning rate rises from 0.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub lr_num_warmup_steps: u64,

@@ -16,19 +16,21 @@ use dlrm::backend::Backend;
 use dlrm::data::random::RandomBatches;
 use dlrm::metrics::Evaluation;
 use dlrm::nn::{Dlrm, DlrmConfig};
-use dlrm::train::Trainer;
+use dlrm::train::{TrainOptions, Trainer};
 use dlrm::{Batch, Error, Parameters, Result, Stream};
 use flags::{DataFlags, ModelFlags, RunFlags};
 use others::OtherFlags;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use support::profile::{self, Profile, ProfileFlags};
 use support::{cpu, run_main};
 
 /// Trains a DLRM on random data with the flags of the public reference's dlrm_s_pytorch.py, and prints its lines: the
 /// same losses for the same --numpy-rand-seed.
 ///
 /// Flags are read as Python's argparse reads them: --flag=value or --flag value, the last one counts, the beginning of
-/// a name is enough. Those of the reference that are not listed here are accepted or refused with a word why.
+/// a name is enough. Those of the reference that are not listed here are accepted or refused with a word why; the page
+/// dlrm::guide::reference_flags of the documentation has all.
 #[derive(Parser)]
 #[command(infer_long_args = true, args_override_self = true)]
 struct Args {
@@ -40,6 +42,8 @@ struct Args {
     run: RunFlags,
     #[command(flatten)]
     others: OtherFlags,
+    #[command(flatten)]
+    profile: ProfileFlags,
 }
 
 /// Passes over the data, with the sums between two lines.
@@ -131,6 +135,7 @@ fn initial_stream(args: &Args, data: &mut RandomBatches, config: &DlrmConfig) ->
 fn run(args: &Args) -> Result<()> {
     args.others.refuse(args.run.inference_only)?;
     let (config, policy) = (setup::config(&args.model)?, setup::policy(&args.run)?);
+    let threshold = setup::loss_threshold(&args.model)?;
     let mut data = setup::data(args)?;
     let backend = cpu(args.run.threads.into())?;
     let mut notes = args.others.notes();
@@ -139,14 +144,17 @@ fn run(args: &Args) -> Result<()> {
     println!("Using CPU...");
 
     let mut stream = initial_stream(args, &mut data, &config);
-    let mut params = Parameters::new(backend.clone());
+    let (watched, profile) = profile::backend(&backend, setup::profile(args).as_deref())?;
+    let mut params = Parameters::new(watched);
     let model = Dlrm::new(&config, &mut params, &mut stream)?;
-    let trainer = Trainer::new(model, params, setup::rule(&args.run), policy, setup::loss(&args.model));
+    let trainer = Trainer::new(model, params, setup::rule(&args.run), policy, setup::loss(&args.model))
+        .with_options(TrainOptions { loss_threshold: threshold, ..TrainOptions::default() })?;
     println!("time/loss/accuracy (if enabled):");
     let test = data.clone();
     let none = (0.0, Duration::ZERO, 0.0, 0, 0);
     let (best_accuracy, time, loss, batches, samples) = none;
     let mut run = Run { args, data, test, trainer, best_accuracy, time, loss, batches, samples };
+    profile.iter().for_each(Profile::start);
     let mut result = Ok(());
     backend.scope(&mut || {
         result = if args.run.inference_only {
@@ -156,7 +164,8 @@ fn run(args: &Args) -> Result<()> {
             run.train()
         };
     });
-    result
+    result?;
+    profile.map_or(Ok(()), Profile::finish)
 }
 
 fn main() -> ExitCode {

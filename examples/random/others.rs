@@ -25,8 +25,6 @@ pub struct OtherFlags {
     qr_collisions: Option<i64>,
     #[arg(long, hide = true)]
     activation_function: Option<String>,
-    #[arg(long, hide = true, allow_negative_numbers = true)]
-    loss_threshold: Option<f64>,
     #[arg(long, hide = true)]
     data_set: Option<String>,
     #[arg(long, hide = true)]
@@ -66,8 +64,6 @@ pub struct OtherFlags {
     #[arg(long, hide = true, allow_negative_numbers = true)]
     test_num_workers: Option<i64>,
     #[arg(long, hide = true)]
-    enable_profiling: bool,
-    #[arg(long, hide = true)]
     plot_compute_graph: bool,
     #[arg(long, hide = true)]
     tensor_board_filename: Option<String>,
@@ -97,12 +93,8 @@ impl OtherFlags {
         let refused = [
             (self.md_flag, "--md-flag: random has no mixed-dimension tables yet"),
             (self.qr_flag, "--qr-flag: random has no quotient-remainder tables yet"),
-            (
-                self.loss_threshold.is_some_and(|t| 0.0 < t && t < 1.0),
-                "--loss-threshold: random does not clip predictions yet; its losses stay finite without",
-            ),
-            (quantized(self.quantize_emb_with_bit), "--quantize-emb-with-bit: random has 32 bits only yet"),
-            (quantized(self.quantize_mlp_with_bit), "--quantize-mlp-with-bit: random has 32 bits only yet"),
+            (quantized(self.quantize_emb_with_bit), "--quantize-emb-with-bit: random has 32 bits only; criteo_kaggle takes it"),
+            (quantized(self.quantize_mlp_with_bit), "--quantize-mlp-with-bit: random has 32 bits only; criteo_kaggle takes it"),
             (self.save_onnx, "--save-onnx: random writes no ONNX file yet"),
             (is_path(&self.save_model), "--save-model: random saves no model yet"),
             (is_path(&self.load_model), "--load-model: random loads no model yet"),
@@ -137,7 +129,6 @@ impl OtherFlags {
                 self.dist_backend.is_some() || self.local_rank.is_some(),
                 "--dist-backend, --local_rank: one process does all the work, on --threads threads",
             ),
-            (self.enable_profiling, "--enable-profiling: no profile yet; train_step --roofline shows operations"),
             (
                 self.tensor_board_filename.is_some(),
                 "--tensor-board-filename: nothing is written for TensorBoard; the lines printed have all figures",

@@ -81,6 +81,15 @@ pub fn loss(flags: &ModelFlags) -> LossKind {
     }
 }
 
+/// What the trainer takes: the reference ignores what is no share.
+pub fn loss_threshold(flags: &ModelFlags) -> Result<f64> {
+    match flags.loss_threshold {
+        t if t <= 0.0 || t >= 1.0 => Ok(0.0),
+        t if t < 0.5 => Ok(t),
+        t => Err(Error::Config(format!("--loss-threshold {t}: nothing is between it and 1 - {t}, expected below 0.5"))),
+    }
+}
+
 pub fn data(args: &Args) -> Result<RandomBatches> {
     let (data, run, model) = (&args.data, &args.run, &args.model);
     let ids = u64::from(run.mini_batch_size) * u64::from(data.num_indices_per_lookup);
@@ -131,6 +140,12 @@ fn of_table(path: &Path, table: usize) -> PathBuf {
         None => path.to_owned(),
         Some((before, after)) => path.with_file_name(format!("{before}{table}{after}")).with_extension(extension),
     }
+}
+
+/// Where the profile goes, if there is to be one; as in the reference `--enable-profiling` names the file by the time.
+pub fn profile(args: &Args) -> Option<PathBuf> {
+    let of_now = || chrono::Local::now().format("random%Y-%m-%d_%H:%M:%S%.6f.json").to_string().into();
+    args.profile.profile.clone().or_else(|| args.run.enable_profiling.then(of_now))
 }
 
 /// What a value may be taken for, and is not.

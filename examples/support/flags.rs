@@ -3,6 +3,7 @@
 use super::loss_flags::LossFlags;
 use super::model_flags::ModelFlags;
 use super::options::OptionFlags;
+use super::profile::ProfileFlags;
 use super::quantize::QuantizeFlags;
 use super::{Widths, positive};
 use clap::{Args, ValueEnum};
@@ -98,6 +99,8 @@ pub struct TrainFlags {
     pub options: OptionFlags,
     #[command(flatten)]
     pub quantize: QuantizeFlags,
+    #[command(flatten)]
+    pub profile: ProfileFlags,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

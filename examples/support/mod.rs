@@ -14,6 +14,7 @@ pub mod machine;
 pub mod model_flags;
 pub mod models;
 pub mod options;
+pub mod profile;
 pub mod quantize;
 pub mod training;
 pub mod watch;

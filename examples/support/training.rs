@@ -1,8 +1,9 @@
 //! A run from rows to a report.
 
-use super::cpu;
 use super::flags::{Recipe, TrainFlags};
+use super::profile::Profile;
 use super::watch::Watch;
+use super::{cpu, profile};
 use dlrm::backend::{Backend, Cpu};
 use dlrm::data::criteo::{DENSE_FEATURES, TimeSplit};
 use dlrm::data::source::{DenseBuckets, Order, Prefetch, RowSource, Samples};
@@ -63,7 +64,8 @@ fn train(
     watch: &mut Watch,
 ) -> Result<Vec<Record>> {
     let config = flags.model.config(flags.config(recipe, rows.num_embeddings())?)?;
-    let mut params = Parameters::new(backend.clone());
+    let (watched, profile) = profile::backend(backend, flags.profile.profile.as_deref())?;
+    let mut params = Parameters::new(watched);
     let model = config.build(&mut params, &mut Stream::native(flags.seed))?;
     let count = params.count();
     eprintln!("{count} parameters, {:.1} MB; {}", 4e-6 * count as f64, backend.describe());
@@ -72,9 +74,11 @@ fn train(
     let train = RowSource::new(rows, split.train(), flags.batch_size as usize, flags.order());
     let test = RowSource::new(rows, split.test(flags.full_test), TEST_BATCH, Order::InOrder);
     let schedule = Schedule { epochs: flags.epochs, test_freq: flags.test_freq };
+    profile.iter().for_each(Profile::start);
     let records = Prefetch::run(train, AHEAD, |train| {
         Prefetch::run(test, AHEAD, |test| trainer.train(train, test, schedule, watch))
     })?;
+    profile.map_or(Ok(()), Profile::finish)?;
     let exact = &records.last().expect("a pass ends with an evaluation").evaluation;
     let mut test = RowSource::new(rows, split.test(flags.full_test), TEST_BATCH, Order::InOrder);
     flags.quantize.test(&mut trainer, exact, &mut test)?;

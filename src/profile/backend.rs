@@ -1,5 +1,6 @@
 //! Every operation: passed on, timed, written down.
 
+use super::trace::Span;
 use super::{Profiled, cost};
 use crate::backend::{
     Activation, Backend, Beta, DenseGrads, DenseParameter, Dropout, Interaction, LinearGrads, LossKind, PackedWeight,
@@ -7,13 +8,15 @@ use crate::backend::{
 };
 use crate::jagged::JaggedTensor;
 use crate::roofline::Cost;
-use crate::tensor::Tensor;
-use std::time::{Duration, Instant};
+use crate::tensor::{Shape, Tensor};
 
-fn timed(call: impl FnOnce()) -> Duration {
-    let start = Instant::now();
-    call();
-    start.elapsed()
+fn timed<'a>(call: impl FnOnce()) -> Span<'a> {
+    Span::of(call)
+}
+
+/// How many lookups there are.
+fn lookups(bags: &[JaggedTensor]) -> Shape {
+    Shape::new(&[bags.iter().map(|list| list.values().len()).sum()])
 }
 
 impl Backend for Profiled {
@@ -25,13 +28,22 @@ impl Backend for Profiled {
         self.inner.available_memory()
     }
 
+    fn phase(&self, name: &'static str) {
+        self.begin(name);
+    }
+
     fn scope(&self, work: &mut (dyn FnMut() + Send)) {
         self.inner.scope(work);
     }
 
     fn fill_uniform(&self, table: &mut Table, key: u64, low: f64, high: f64) {
         let time = timed(|| self.inner.fill_uniform(table, key, low, high));
-        self.add("fill_uniform", None, time, cost::streamed(table.values().len()));
+        self.add(
+            "fill_uniform",
+            None,
+            time.with(&[("table", Shape::new(&[table.num_embeddings(), table.embedding_dim()]))]),
+            cost::streamed(table.values().len()),
+        );
     }
 
     fn quantize_table(&self, table: &Table, format: Option<RowFormat>) -> Table {
@@ -41,7 +53,7 @@ impl Backend for Profiled {
     /// Two copies are made, each from the weight itself.
     fn pack(&self, weight: &Tensor, packed: &mut PackedWeight) {
         let time = timed(|| self.inner.pack(weight, packed));
-        self.add("pack", None, time, cost::streamed(3 * weight.len()));
+        self.add("pack", None, time.with(&[("weight", weight.shape())]), cost::streamed(3 * weight.len()));
     }
 
     fn pack_quantized(&self, weight: &Tensor, format: WeightFormat, packed: &mut PackedWeight) {
@@ -58,7 +70,12 @@ impl Backend for Profiled {
     ) {
         let layer = [x.rows(), weight.shape()[0], weight.shape()[1]];
         let time = timed(|| self.inner.linear(x, weight, bias, act, y));
-        self.add("linear", Some(layer), time, cost::product(layer));
+        self.add(
+            "linear",
+            Some(layer),
+            time.with(&[("x", x.shape()), ("weight", weight.value().shape()), ("y", y.shape())]),
+            cost::product(layer),
+        );
     }
 
     fn linear_backward(
@@ -73,27 +90,32 @@ impl Backend for Profiled {
         let layer = [x.rows(), weight.value().rows(), weight.value().cols()];
         let cost = cost::linear_backward(layer, act, &grads);
         let time = timed(|| self.inner.linear_backward(x, y, dy, weight, act, grads));
-        self.add("linear_backward", Some(layer), time, cost);
+        self.add(
+            "linear_backward",
+            Some(layer),
+            time.with(&[("x", x.shape()), ("weight", weight.value().shape()), ("dy", y.shape())]),
+            cost,
+        );
     }
 
     fn sigmoid(&self, x: &Tensor, y: &mut Tensor) {
         let time = timed(|| self.inner.sigmoid(x, y));
-        self.add("sigmoid", None, time, cost::streamed(2 * x.len()));
+        self.add("sigmoid", None, time.with(&[("x", x.shape())]), cost::streamed(2 * x.len()));
     }
 
     fn sigmoid_backward(&self, y: &Tensor, dy: &Tensor, dx: &mut Tensor, beta: Beta) {
         let time = timed(|| self.inner.sigmoid_backward(y, dy, dx, beta));
-        self.add("sigmoid_backward", None, time, cost::streamed(3 * y.len()));
+        self.add("sigmoid_backward", None, time.with(&[("dy", y.shape())]), cost::streamed(3 * y.len()));
     }
 
     fn clamp(&self, x: &Tensor, bound: f32, y: &mut Tensor) {
         let time = timed(|| self.inner.clamp(x, bound, y));
-        self.add("clamp", None, time, cost::streamed(2 * x.len()));
+        self.add("clamp", None, time.with(&[("x", x.shape())]), cost::streamed(2 * x.len()));
     }
 
     fn clamp_backward(&self, x: &Tensor, bound: f32, dy: &Tensor, dx: &mut Tensor, beta: Beta) {
         let time = timed(|| self.inner.clamp_backward(x, bound, dy, dx, beta));
-        self.add("clamp_backward", None, time, cost::streamed(3 * x.len()));
+        self.add("clamp_backward", None, time.with(&[("x", x.shape())]), cost::streamed(3 * x.len()));
     }
 
     fn add_to(&self, x: &Tensor, y: &mut Tensor, beta: Beta) {
@@ -128,7 +150,12 @@ impl Backend for Profiled {
 
     fn embedding_bags(&self, tables: &[Table], pooling: Pooling, bags: &[JaggedTensor], out: &mut Tensor) {
         let time = timed(|| self.inner.embedding_bags(tables, pooling, bags, out));
-        self.add("embedding_bags", None, time, cost::embedding_bags(tables, bags, out));
+        self.add(
+            "embedding_bags",
+            None,
+            time.with(&[("lookups", lookups(bags)), ("out", out.shape())]),
+            cost::embedding_bags(tables, bags, out),
+        );
     }
 
     fn embedding_bags_backward(
@@ -141,12 +168,17 @@ impl Backend for Profiled {
         first: usize,
     ) {
         let time = timed(|| self.inner.embedding_bags_backward(tables, pooling, bags, grad_out, grads, first));
-        self.add("embedding_bags_backward", None, time, cost::embedding_bags_backward(bags));
+        self.add(
+            "embedding_bags_backward",
+            None,
+            time.with(&[("lookups", lookups(bags))]),
+            cost::embedding_bags_backward(bags),
+        );
     }
 
     fn gather_weights(&self, row_weights: &[Table], bags: &mut [JaggedTensor]) {
         let time = timed(|| self.inner.gather_weights(row_weights, bags));
-        self.add("gather_weights", None, time, cost::gather_weights(bags));
+        self.add("gather_weights", None, time.with(&[("lookups", lookups(bags))]), cost::gather_weights(bags));
     }
 
     fn gather_weights_backward(
@@ -159,12 +191,22 @@ impl Backend for Profiled {
         first: usize,
     ) {
         let time = timed(|| self.inner.gather_weights_backward(tables, pooling, bags, grad_out, grads, first));
-        self.add("gather_weights_backward", None, time, cost::gather_weights_backward(tables, bags, grad_out));
+        self.add(
+            "gather_weights_backward",
+            None,
+            time.with(&[("lookups", lookups(bags)), ("grad_out", grad_out.shape())]),
+            cost::gather_weights_backward(tables, bags, grad_out),
+        );
     }
 
     fn interaction(&self, kind: Interaction, dense: Option<&Tensor>, pooled: &Tensor, out: &mut Tensor) {
         let time = timed(|| self.inner.interaction(kind, dense, pooled, out));
-        self.add("interaction", None, time, cost::interaction(kind, dense, pooled, out));
+        self.add(
+            "interaction",
+            None,
+            time.with(&[("pooled", pooled.shape()), ("out", out.shape())]),
+            cost::interaction(kind, dense, pooled, out),
+        );
     }
 
     fn interaction_backward(
@@ -176,12 +218,17 @@ impl Backend for Profiled {
         grads: [Option<(&mut Tensor, Beta)>; 2],
     ) {
         let time = timed(|| self.inner.interaction_backward(kind, dense, pooled, grad_out, grads));
-        self.add("interaction_backward", None, time, cost::interaction_backward(kind, dense, pooled, grad_out));
+        self.add(
+            "interaction_backward",
+            None,
+            time.with(&[("pooled", pooled.shape()), ("grad_out", grad_out.shape())]),
+            cost::interaction_backward(kind, dense, pooled, grad_out),
+        );
     }
 
     fn loss(&self, kind: LossKind, logits: &Tensor, labels: &Tensor, out: &mut Tensor) {
         let time = timed(|| self.inner.loss(kind, logits, labels, out));
-        self.add("loss", None, time, cost::streamed(2 * logits.len()));
+        self.add("loss", None, time.with(&[("logits", logits.shape())]), cost::streamed(2 * logits.len()));
     }
 
     fn loss_backward(
@@ -194,7 +241,7 @@ impl Backend for Profiled {
         beta: Beta,
     ) {
         let time = timed(|| self.inner.loss_backward(kind, logits, labels, grad_out, dx, beta));
-        self.add("loss_backward", None, time, cost::streamed(3 * logits.len()));
+        self.add("loss_backward", None, time.with(&[("logits", logits.shape())]), cost::streamed(3 * logits.len()));
     }
 
     fn dropout(&self, mask: Dropout, x: &Tensor, y: &mut Tensor, beta: Beta) {

@@ -195,6 +195,7 @@ impl<M: Model> Trainer<M> {
 
     /// The second third: the gradient of every parameter, added to those of earlier batches of the same step.
     pub fn backward(&mut self, loss: Var) {
+        self.params.backend().phase("backward");
         let Pending { last, batches, first, samples } = &mut self.pending;
         if *batches == 0 {
             self.grads.clear();
@@ -209,6 +210,7 @@ impl<M: Model> Trainer<M> {
 
     /// The last third: the optimizer's step, with the gradient of the mean loss over all samples since the last one.
     pub fn update(&mut self) {
+        self.params.backend().phase("update");
         let backend = self.params.backend().clone();
         let Pending { batches, first, samples, .. } = std::mem::take(&mut self.pending);
         if batches > 1 {
@@ -236,6 +238,7 @@ impl<M: Model> Trainer<M> {
 
     fn logits(&mut self, batch: &Batch, dropout: Option<Dropout>) -> Result<Var> {
         self.model.check(batch)?;
+        self.params.backend().phase("forward");
         self.tape.clear();
         self.tape.set_dropout(dropout);
         let logits = self.model.forward(&mut self.tape, &self.params, batch);

@@ -1,0 +1,192 @@
+//! The page `dlrm::guide::reference_flags` has every flag of the reference, and what it names is there: flags in the
+//! examples' help, tests in their files. What it calls not yet there is not.
+
+mod common;
+
+use common::example;
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+const PAGE: &str = include_str!("../src/guide/reference_flags.md");
+
+/// The flags of `dlrm_s_pytorch.py` with their defaults, in its order; `off` for those that take no value.
+#[rustfmt::skip]
+const FLAGS: [(&str, &str); 76] = [
+    ("--arch-sparse-feature-size", "2"),
+    ("--arch-embedding-size", "4-3-2"),
+    ("--arch-mlp-bot", "4-3-2"),
+    ("--arch-mlp-top", "4-2-1"),
+    ("--arch-interaction-op", "dot"),
+    ("--arch-interaction-itself", "off"),
+    ("--weighted-pooling", "none"),
+    ("--md-flag", "off"),
+    ("--md-threshold", "200"),
+    ("--md-temperature", "0.3"),
+    ("--md-round-dims", "off"),
+    ("--qr-flag", "off"),
+    ("--qr-threshold", "200"),
+    ("--qr-operation", "mult"),
+    ("--qr-collisions", "4"),
+    ("--activation-function", "relu"),
+    ("--loss-function", "mse"),
+    ("--loss-weights", "1.0-1.0"),
+    ("--loss-threshold", "0.0"),
+    ("--round-targets", "False"),
+    ("--data-size", "1"),
+    ("--num-batches", "0"),
+    ("--data-generation", "random"),
+    ("--rand-data-dist", "uniform"),
+    ("--rand-data-min", "0"),
+    ("--rand-data-max", "1"),
+    ("--rand-data-mu", "-1"),
+    ("--rand-data-sigma", "1"),
+    ("--data-trace-file", "./input/dist_emb_j.log"),
+    ("--data-set", "kaggle"),
+    ("--raw-data-file", "empty"),
+    ("--processed-data-file", "empty"),
+    ("--data-randomize", "total"),
+    ("--data-trace-enable-padding", "False"),
+    ("--max-ind-range", "-1"),
+    ("--data-sub-sample-rate", "0.0"),
+    ("--num-indices-per-lookup", "10"),
+    ("--num-indices-per-lookup-fixed", "False"),
+    ("--num-workers", "0"),
+    ("--memory-map", "off"),
+    ("--mini-batch-size", "1"),
+    ("--nepochs", "1"),
+    ("--learning-rate", "0.01"),
+    ("--print-precision", "5"),
+    ("--numpy-rand-seed", "123"),
+    ("--sync-dense-params", "True"),
+    ("--optimizer", "sgd"),
+    ("--dataset-multiprocessing", "off"),
+    ("--inference-only", "off"),
+    ("--quantize-mlp-with-bit", "32"),
+    ("--quantize-emb-with-bit", "32"),
+    ("--save-onnx", "off"),
+    ("--use-gpu", "off"),
+    ("--local_rank", "-1"),
+    ("--dist-backend", "empty"),
+    ("--print-freq", "1"),
+    ("--test-freq", "-1"),
+    ("--test-mini-batch-size", "-1"),
+    ("--test-num-workers", "-1"),
+    ("--print-time", "off"),
+    ("--print-wall-time", "off"),
+    ("--debug-mode", "off"),
+    ("--enable-profiling", "off"),
+    ("--plot-compute-graph", "off"),
+    ("--tensor-board-filename", "run_kaggle_pt"),
+    ("--save-model", "empty"),
+    ("--load-model", "empty"),
+    ("--mlperf-logging", "off"),
+    ("--mlperf-acc-threshold", "0.0"),
+    ("--mlperf-auc-threshold", "0.0"),
+    ("--mlperf-bin-loader", "off"),
+    ("--mlperf-bin-shuffle", "off"),
+    ("--mlperf-grad-accum-iter", "1"),
+    ("--lr-num-warmup-steps", "0"),
+    ("--lr-decay-start-step", "0"),
+    ("--lr-num-decay-steps", "0"),
+];
+
+struct Row {
+    flag: &'static str,
+    default: &'static str,
+    here: &'static str,
+    shown_by: &'static str,
+}
+
+fn rows() -> Vec<Row> {
+    let cells =
+        |line: &'static str| -> Vec<&'static str> { line.trim_matches('|').split('|').map(str::trim).collect() };
+    let row = |line: &'static str| match cells(line)[..] {
+        [flag, default, here, shown_by] => Row { flag: flag.trim_matches('`'), default, here, shown_by },
+        _ => panic!("{line}: expected four cells"),
+    };
+    PAGE.lines().filter(|line| line.starts_with("| `--")).map(row).collect()
+}
+
+/// The pieces of a cell that are set as code.
+fn code(cell: &'static str) -> impl Iterator<Item = &'static str> {
+    cell.split('`').skip(1).step_by(2)
+}
+
+/// The example that a piece of code begins with, if it is one, and the flag that follows.
+fn example_and_flag(code: &'static str) -> Option<(&'static str, Option<&'static str>)> {
+    let (name, flag) = code.split_once(' ').map_or((code, None), |(name, flag)| (name, Some(flag)));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let exists = folder.join(format!("{name}.rs")).exists() || folder.join(name).join("main.rs").exists();
+    exists.then_some((name, flag))
+}
+
+fn help(name: &str) -> String {
+    let out = example(name).arg("--help").output().unwrap();
+    assert!(out.status.success(), "{name} --help: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+fn has_flag(help: &str, flag: &str) -> bool {
+    help.lines().any(|line| line.trim_start().split([' ', ',']).take(3).any(|word| word == flag))
+}
+
+#[test]
+fn every_flag_has_its_row() {
+    let rows: Vec<(&str, &str)> = rows().iter().map(|row| (row.flag, row.default)).collect();
+    assert_eq!(rows, FLAGS);
+}
+
+#[test]
+fn every_flag_is_known_to_random() {
+    let dir = tempfile::tempdir().unwrap();
+    for (flag, default) in FLAGS {
+        let arg = match default {
+            "off" => flag.to_owned(),
+            "empty" => format!("{flag}="),
+            value => format!("{flag}={value}"),
+        };
+        let out = example("random").arg(&arg).current_dir(dir.path()).output().unwrap();
+        let error = String::from_utf8(out.stderr).unwrap();
+        let refused = error.starts_with(&format!("error: {flag}: "));
+        assert!(out.status.success() || refused, "{arg}: {error}");
+    }
+}
+
+#[test]
+fn the_examples_have_the_flags_that_are_named() {
+    let mut helps = HashMap::new();
+    for row in rows() {
+        let named: Vec<_> = code(row.here).filter_map(example_and_flag).collect();
+        let elsewhere = ["Not yet: ", "Not here", "Nowhere: "].iter().any(|word| row.here.starts_with(word));
+        assert!(elsewhere || named.iter().any(|(_, flag)| flag.is_some()), "{}: {}", row.flag, row.here);
+        for (name, flag) in named {
+            let help = helps.entry(name).or_insert_with(|| help(name));
+            assert!(flag.is_none_or(|flag| has_flag(help, flag)), "{}: {name} has no {flag:?}", row.flag);
+        }
+    }
+}
+
+/// When this fails, the flag has come: its row can say where it is and which test shows it.
+#[test]
+fn what_is_not_yet_there_is_not() {
+    let helps = ["random", "criteo_kaggle", "criteo_terabyte"].map(|name| (name, help(name)));
+    for row in rows().into_iter().filter(|row| row.here.starts_with("Not yet: ")) {
+        for (name, help) in &helps {
+            assert!(!has_flag(help, row.flag), "{name} has {}: {}", row.flag, row.here);
+        }
+    }
+}
+
+#[test]
+fn the_tests_that_are_named_exist() {
+    for row in rows() {
+        assert!(code(row.shown_by).next().is_some(), "{}: shown by nothing", row.flag);
+        for test in code(row.shown_by) {
+            let (file, name) = test.split_once("::").unwrap_or_else(|| panic!("{test}: expected file::test"));
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+            let source = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{file}: {e}"));
+            assert!(source.contains(&format!("#[test]\nfn {name}()")), "{}: no test {test}", row.flag);
+        }
+    }
+}
