@@ -51,6 +51,11 @@ impl Tensor {
         Tensor { shape: Shape::new(shape), data: Buffer::zeros(shape.iter().product()) }
     }
 
+    /// A shape without numbers, for a plan of what is to be.
+    pub(crate) fn hollow(shape: &[usize]) -> Self {
+        Tensor { shape: Shape::new(shape), data: Buffer::default() }
+    }
+
     /// A tensor of shape `shape` with a copy of `values`, row-major.
     ///
     /// # Panics

@@ -6,12 +6,15 @@
 
 pub mod breakdown;
 pub mod cache;
+pub mod checkpoint_flags;
 pub mod columns;
 pub mod flags;
+pub mod latency;
 pub mod loss_flags;
 pub mod machine;
 pub mod model_flags;
 pub mod models;
+pub mod new_rows;
 pub mod options;
 pub mod training;
 pub mod watch;

@@ -2,8 +2,10 @@
 
 use clap::{Args, ValueEnum};
 use dlrm::backend::Interaction;
+use dlrm::checkpoint::Checkpoint;
 use dlrm::nn::{CrossConfig, Dcn, DcnConfig, Dlrm, DlrmConfig, Model};
 use dlrm::{Error, Parameters, Result, Stream};
+use serde::Serialize;
 
 /// Which model.
 #[derive(Args)]
@@ -11,6 +13,7 @@ pub struct ModelFlags {
     /// The model: DLRM; the paper's baseline DCN, whose deep network has the top MLP's widths; or DCN-v2
     /// with low rank, cross layers between the vectors side by side and the top MLP.
     #[arg(long, value_enum, default_value_t = ModelName::Dlrm)]
+    #[arg(conflicts_with = "load_model")]
     pub model: ModelName,
     /// Cross layers [default: 6 for dcn, 3 for dcn-v2].
     #[arg(long, value_name = "LAYERS", value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -38,6 +41,8 @@ impl ModelName {
 }
 
 /// The shape of one of the models.
+#[derive(Serialize)]
+#[serde(untagged)]
 pub enum ModelConfig {
     Dlrm(DlrmConfig),
     Dcn(DcnConfig),
@@ -81,6 +86,27 @@ impl ModelFlags {
 }
 
 impl ModelConfig {
+    /// The shape of the model in a file, whichever it is.
+    pub fn of(file: &Checkpoint) -> Result<ModelConfig> {
+        file.config().map(ModelConfig::Dlrm).or_else(|e| file.config().map(ModelConfig::Dcn).map_err(|_| e))
+    }
+
+    /// Rows of each table.
+    pub fn num_embeddings(&self) -> &[usize] {
+        match self {
+            ModelConfig::Dlrm(config) => &config.num_embeddings,
+            ModelConfig::Dcn(config) => &config.num_embeddings,
+        }
+    }
+
+    /// Dense features a row.
+    pub fn dense_features(&self) -> usize {
+        match self {
+            ModelConfig::Dlrm(config) => config.dense_features,
+            ModelConfig::Dcn(config) => config.dense_features,
+        }
+    }
+
     pub fn build(&self, params: &mut Parameters, stream: &mut Stream) -> Result<Box<dyn Model>> {
         Ok(match self {
             ModelConfig::Dlrm(config) => Box::new(Dlrm::new(config, params, stream)?),

@@ -6,8 +6,8 @@ use super::watch::Watch;
 use dlrm::backend::{Backend, Cpu};
 use dlrm::data::criteo::{DENSE_FEATURES, TimeSplit};
 use dlrm::data::source::{DenseBuckets, Order, Prefetch, RowSource, Samples};
-use dlrm::train::{Record, Report, Schedule, Trainer};
-use dlrm::{Error, Parameters, Result, Stream};
+use dlrm::train::{Observer, Record, Report, Schedule, Trainer};
+use dlrm::{Error, Result};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -27,6 +27,7 @@ pub fn run(
     flags.policy(recipe)?;
     flags.loss.kind()?;
     flags.model.config(flags.config(recipe, vec![1; 26])?)?;
+    flags.checkpoint.check()?;
     let mut watch = Watch::new(flags.json.as_deref())?;
     let backend = cpu(flags.threads.into())?;
     let (start, mut read, mut rows) = (Instant::now(), Some(read), None);
@@ -51,7 +52,8 @@ pub fn run(
     );
     let records = train(flags, recipe, &backend, (&*rows, &split), &mut watch)?;
     let record = records.into_iter().last().expect("a pass ends with an evaluation");
-    print!("{}", Report { record: &record, rows: split.train().len() as u64 * flags.epochs, reading });
+    let trained = if flags.checkpoint.inference_only { 0 } else { split.train().len() as u64 * flags.epochs };
+    print!("{}", Report { record: &record, rows: trained, reading });
     Ok((rows, split, record))
 }
 
@@ -62,15 +64,23 @@ fn train(
     (rows, split): (&dyn Samples, &TimeSplit),
     watch: &mut Watch,
 ) -> Result<Vec<Record>> {
-    let config = flags.model.config(flags.config(recipe, rows.num_embeddings())?)?;
-    let mut params = Parameters::new(backend.clone());
-    let model = config.build(&mut params, &mut Stream::native(flags.seed))?;
+    let new = || flags.model.config(flags.config(recipe, rows.num_embeddings())?);
+    let (config, model, params) = flags.checkpoint.model(backend.clone(), rows, flags.seed, new)?;
     let count = params.count();
     eprintln!("{count} parameters, {:.1} MB; {}", 4e-6 * count as f64, backend.describe());
     let mut trainer = Trainer::new(model, params, flags.rule(), flags.policy(recipe)?, flags.loss.kind()?)
         .with_options(flags.options.options(flags.seed, &flags.loss))?;
     let train = RowSource::new(rows, split.train(), flags.batch_size as usize, flags.order());
-    let test = RowSource::new(rows, split.test(flags.full_test), TEST_BATCH, Order::InOrder);
+    let mut test = RowSource::new(rows, split.test(flags.full_test), TEST_BATCH, Order::InOrder);
+    if flags.checkpoint.inference_only {
+        let record = Record::untrained(trainer.evaluate(&mut test)?);
+        watch.on_evaluation(&record)?;
+        return Ok(vec![record]);
+    }
     let schedule = Schedule { epochs: flags.epochs, test_freq: flags.test_freq };
-    Prefetch::run(train, AHEAD, |train| Prefetch::run(test, AHEAD, |test| trainer.train(train, test, schedule, watch)))
+    let records = Prefetch::run(train, AHEAD, |train| {
+        Prefetch::run(test, AHEAD, |test| trainer.train(train, test, schedule, watch))
+    })?;
+    flags.checkpoint.save(&config, trainer.params(), rows)?;
+    Ok(records)
 }

@@ -58,6 +58,11 @@ impl Table {
         Table { name, num_embeddings, embedding_dim, values: Buffer::zeros(num_embeddings * embedding_dim) }
     }
 
+    /// A table without numbers, for a plan of what is to be.
+    pub(crate) fn hollow(name: String, num_embeddings: usize, embedding_dim: usize) -> Self {
+        Table { name, num_embeddings, embedding_dim, values: Buffer::default() }
+    }
+
     /// The reference's name, such as `emb_l.3.weight`.
     pub fn name(&self) -> &str {
         &self.name
