@@ -17,7 +17,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use support::flags::{Recipe, TrainFlags};
-use support::training::{TEST_BATCH, run};
+use support::training::{TEST_BATCH, Trained, run};
 use support::{Meter, cache, run_main};
 
 /// Generated rows of the default run.
@@ -144,11 +144,11 @@ fn train(args: &Args) -> Result<()> {
             None => rows,
         })
     };
-    let (rows, split, record) = run(&args.train, &RECIPE, read)?;
+    let Trained { model, rows, split, record } = run(&args.train, &RECIPE, read)?;
     if let Some(probabilities) = probabilities {
         let (labels, linear) = linear_model(args, &*rows, &split)?;
         let ceiling = auc(&probabilities[split.test(args.train.full_test)], &labels);
-        print_marks(args.train.model.model.title(), ceiling, linear, record.evaluation.auc);
+        print_marks(model, ceiling, linear, record.evaluation.auc);
     }
     Ok(())
 }

@@ -33,11 +33,12 @@ use dlrm::metrics::{Evaluation, Evaluator, Score};
 use dlrm::nn::DlrmConfig;
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
 use dlrm::train::{Observer, Progress, Record, Schedule, Stop, Trainer};
-use dlrm::{Batch, Error, Parameters, Result, Stream};
+use dlrm::{Batch, Error, Result};
 use rand::{Rng, SeedableRng, rngs::Xoshiro256PlusPlus};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use support::checkpoint_flags::CheckpointFlags;
 use support::loss_flags::LossFlags;
 use support::model_flags::ModelFlags;
 use support::options::OptionFlags;
@@ -72,6 +73,7 @@ struct Args {
     batch_size: u32,
     /// The length of an embedding.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(conflicts_with = "load_model")]
     embedding_dim: u32,
     #[command(flatten)]
     model: ModelFlags,
@@ -85,6 +87,8 @@ struct Args {
     threads: u16,
     #[command(flatten)]
     options: OptionFlags,
+    #[command(flatten)]
+    checkpoint: CheckpointFlags,
 }
 
 impl Args {
@@ -169,27 +173,31 @@ fn train_and_test(args: &Args, file: &RowFile) -> Result<()> {
         return Err(Error::Config("the schema has no [split], expected one that puts test rows aside".into()));
     };
     eprintln!("{train} rows to train on, {test} to test on; rows of tables: {:?}", header.num_embeddings);
-    let config = args.config(file);
     let mut train = RowSource::new(file, 0..train as usize, args.batch_size as usize, Order::Shuffled(args.seed));
     let mut test =
         RowSource::new(file, (file.rows() - test) as usize..file.rows() as usize, TEST_BATCH, Order::InOrder);
     let linear = logistic_regression(args, file, &mut train, &mut test)?;
 
-    let mut params = Parameters::new(cpu(args.threads.into())?);
-    let model = args.model.config(config)?.build(&mut params, &mut Stream::native(args.seed))?;
+    let new = || args.model.config(args.config(file));
+    let (config, model, params) = args.checkpoint.model(cpu(args.threads.into())?, file, args.seed, new)?;
     let policy = LrPolicy::constant(args.lr);
     let trainer = Trainer::new(model, params, UpdateRule::ADAGRAD, policy, args.loss.kind()?);
     let mut trainer = trainer.with_options(args.options.options(args.seed, &args.loss))?;
-    let schedule = Schedule { epochs: args.epochs, test_freq: None };
-    let records = trainer.train(&mut train, &mut test, schedule, &mut Watch(None))?;
-    let dlrm = &records.last().expect("a pass ends with an evaluation").evaluation;
+    let dlrm = if args.checkpoint.inference_only {
+        trainer.evaluate(&mut test)?
+    } else {
+        let schedule = Schedule { epochs: args.epochs, test_freq: None };
+        let records = trainer.train(&mut train, &mut test, schedule, &mut Watch(None))?;
+        args.checkpoint.save(&config, trainer.params(), file)?;
+        records.last().expect("a pass ends with an evaluation").evaluation
+    };
 
     let rate = dlrm.base_rate;
     let entropy = -[rate, 1.0 - rate].iter().filter(|&&p| p > 0.0).map(|p| p * p.ln()).sum::<f64>();
     print_table(&[
         (&format!("the base rate, {:.3} %", 100.0 * rate), "0.50000".into(), entropy),
         ("logistic regression", auc(&linear), linear.logloss),
-        (args.model.model.title(), auc(dlrm), dlrm.logloss),
+        (config.title(), auc(&dlrm), dlrm.logloss),
     ]);
     Ok(())
 }
@@ -246,6 +254,7 @@ fn generated_rows() -> String {
 
 fn run(args: &Args) -> Result<()> {
     args.loss.kind()?;
+    args.checkpoint.check()?;
     let folder = tempfile::tempdir().map_err(|e| Error::io(std::env::temp_dir(), e))?;
     let (schema, data) = table(args, folder.path())?;
     let output = args.output.clone().unwrap_or_else(|| folder.path().join("rows.dlrm"));

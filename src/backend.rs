@@ -23,7 +23,7 @@ use std::fmt::Debug;
 
 /// How the vectors of a sample meet (paper sections 2.1.3 and 2.2; the reference's
 /// `--arch-interaction-op` and `--arch-interaction-itself`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Interaction {
     /// Dot products of all pairs, the dense vector in front:

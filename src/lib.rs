@@ -4,8 +4,10 @@
 //!
 //! | floor | modules | what |
 //! |---|---|---|
+//! | 6 | [`predictor`] | a model that no longer learns |
 //! | 6 | [`train`], [`baseline`] | the training loop, evaluation and reports; a logistic regression beside it |
 //! | 5 | [`data`], [`metrics`] | rows to batches; predictions to figures |
+//! | 5 | [`checkpoint`], [`onnx`] | models to files and back; to other runtimes |
 //! | 5 | [`roofline`], [`profile`] | the limit that the machine sets for a step; where the time of a step goes |
 //! | 4 | [`nn`], [`optim`] | layers and the model; optimizers and learning-rate policy |
 //! | 3 | [`ops`] | one differentiable operation a file |
@@ -60,6 +62,7 @@ pub mod backend;
 pub mod baseline;
 pub mod batch;
 pub mod buffer;
+pub mod checkpoint;
 pub mod data;
 pub mod error;
 pub mod gradcheck;
@@ -68,9 +71,12 @@ pub mod guide;
 pub mod jagged;
 pub mod metrics;
 pub mod nn;
+pub mod onnx;
 pub mod ops;
 pub mod optim;
 pub mod parameters;
+mod partial;
+pub mod predictor;
 pub mod profile;
 pub mod random;
 pub mod roofline;
@@ -83,6 +89,7 @@ pub use error::{Error, Result};
 pub use gradients::Gradients;
 pub use jagged::JaggedTensor;
 pub use parameters::Parameters;
+pub use predictor::Predictor;
 pub use random::Stream;
 pub use tape::{Tape, Var};
 pub use tensor::Tensor;

@@ -26,12 +26,20 @@ pub struct Parameters {
     backend: Arc<dyn Backend>,
     dense: Vec<DenseParameter>,
     tables: Vec<Table>,
+    /// Whether names and shapes are all that is kept.
+    hollow: bool,
 }
 
 impl Parameters {
     /// No parameter yet; those to come live on `backend`.
     pub fn new(backend: Arc<dyn Backend>) -> Self {
-        Parameters { backend, dense: Vec::new(), tables: Vec::new() }
+        Parameters { backend, dense: Vec::new(), tables: Vec::new(), hollow: false }
+    }
+
+    /// No parameter yet; of those to come only names and shapes are kept. A model made with it tells what a file has to
+    /// hold, before memory is taken for it.
+    pub(crate) fn plan(backend: Arc<dyn Backend>) -> Self {
+        Parameters { hollow: true, ..Parameters::new(backend) }
     }
 
     /// Where the parameters live.
@@ -41,15 +49,19 @@ impl Parameters {
 
     /// Adds a dense parameter: a weight if `value` has two dimensions, else a bias.
     pub fn add_dense(&mut self, name: impl Into<String>, value: Tensor) -> DenseId {
+        let value = if self.hollow { Tensor::hollow(&value.shape()) } else { value };
         let mut parameter = DenseParameter { name: name.into(), value, packed: PackedWeight::default() };
-        repack(&*self.backend, &mut parameter);
+        if !self.hollow {
+            repack(&*self.backend, &mut parameter);
+        }
         self.dense.push(parameter);
         DenseId(self.dense.len() - 1)
     }
 
     /// Adds a table of zeros, `num_embeddings × embedding_dim`.
     pub fn add_table(&mut self, name: impl Into<String>, num_embeddings: usize, embedding_dim: usize) -> TableId {
-        self.tables.push(Table::zeros(name.into(), num_embeddings, embedding_dim));
+        let make = if self.hollow { Table::hollow } else { Table::zeros };
+        self.tables.push(make(name.into(), num_embeddings, embedding_dim));
         TableId(self.tables.len() - 1)
     }
 

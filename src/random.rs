@@ -25,6 +25,7 @@ pub struct Stream {
 enum Words {
     Native(Xoshiro256PlusPlus),
     Numpy(Box<Mt>), // 2.5 KB of state
+    None,
 }
 
 impl Stream {
@@ -47,12 +48,18 @@ impl Stream {
         Words::Numpy(Box::new(Mt::new(seed))).into()
     }
 
+    /// A stream of zeros that fills nothing: what it is given to fill stays as it is. For the parameters of a model
+    /// that a [checkpoint](crate::checkpoint) fills.
+    pub fn none() -> Self {
+        Words::None.into()
+    }
+
     /// A key for [`native_at`](Self::native_at), if this stream splits: NumPy's can only be drawn
     /// from in order.
     pub fn parallel_key(&mut self) -> Option<u64> {
         match &mut self.words {
             Words::Native(rng) => Some(rng.next_u64()),
-            Words::Numpy(_) => None,
+            Words::Numpy(_) | Words::None => None,
         }
     }
 
@@ -66,6 +73,7 @@ impl Stream {
                 let (a, b) = (mt.next_u32() >> 5, mt.next_u32() >> 6);
                 u64::from(a) << 26 | u64::from(b)
             }
+            Words::None => 0,
         };
         bits as f64 * ULP
     }
@@ -81,6 +89,9 @@ impl Stream {
     /// Every second call returns the deviate that the call before left over; uniform draws between
     /// the two don't touch it.
     pub fn normal(&mut self) -> f64 {
+        if self.is_none() {
+            return 0.0;
+        }
         if let Some(second) = self.cached_normal.take() {
             return second;
         }
@@ -104,13 +115,23 @@ impl Stream {
     /// Fills `out` in order with [`uniform_range`](Self::uniform_range), each draw rounded to f32:
     /// `np.random.uniform(lo, hi, out.size).astype(np.float32)`. Rounding may give `hi` itself.
     pub fn fill_uniform(&mut self, out: &mut [f32], lo: f64, hi: f64) {
-        out.fill_with(|| self.uniform_range(lo, hi) as f32);
+        if !self.is_none() {
+            out.fill_with(|| self.uniform_range(lo, hi) as f32);
+        }
     }
 
     /// Fills `out` in order with [`normal_with`](Self::normal_with), each draw rounded to f32:
     /// `np.random.normal(mean, sd, out.size).astype(np.float32)`.
     pub fn fill_normal(&mut self, out: &mut [f32], mean: f64, sd: f64) {
-        out.fill_with(|| self.normal_with(mean, sd) as f32);
+        if !self.is_none() {
+            out.fill_with(|| self.normal_with(mean, sd) as f32);
+        }
+    }
+}
+
+impl Stream {
+    fn is_none(&self) -> bool {
+        matches!(self.words, Words::None)
     }
 }
 

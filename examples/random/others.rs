@@ -93,8 +93,14 @@ impl OtherFlags {
         let refused = [
             (self.md_flag, "--md-flag: random has no mixed-dimension tables yet"),
             (self.qr_flag, "--qr-flag: random has no quotient-remainder tables yet"),
-            (quantized(self.quantize_emb_with_bit), "--quantize-emb-with-bit: random has 32 bits only; criteo_kaggle takes it"),
-            (quantized(self.quantize_mlp_with_bit), "--quantize-mlp-with-bit: random has 32 bits only; criteo_kaggle takes it"),
+            (
+                quantized(self.quantize_emb_with_bit),
+                "--quantize-emb-with-bit: random has 32 bits only; criteo_kaggle takes it",
+            ),
+            (
+                quantized(self.quantize_mlp_with_bit),
+                "--quantize-mlp-with-bit: random has 32 bits only; criteo_kaggle takes it",
+            ),
             (self.save_onnx, "--save-onnx: random writes no ONNX file yet"),
             (is_path(&self.save_model), "--save-model: random saves no model yet"),
             (is_path(&self.load_model), "--load-model: random loads no model yet"),

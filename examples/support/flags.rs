@@ -1,5 +1,6 @@
 //! The flags of the examples that train.
 
+use super::checkpoint_flags::CheckpointFlags;
 use super::loss_flags::LossFlags;
 use super::model_flags::ModelFlags;
 use super::options::OptionFlags;
@@ -40,16 +41,18 @@ pub struct TrainFlags {
     pub epochs: u64,
     /// The length of an embedding.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(conflicts_with = "load_model")]
     pub embedding_dim: u32,
     /// Widths of the bottom MLP from the 13 dense features to the embedding dim [default:
     /// 13-512-256-64-(embedding dim)].
-    #[arg(long, value_name = "WIDTHS")]
+    #[arg(long, value_name = "WIDTHS", conflicts_with = "load_model")]
     pub bottom_mlp: Option<Widths>,
     /// Widths of the top MLP after the interaction.
     #[arg(long, value_name = "WIDTHS", default_value_t = Widths(vec![512, 256, 1]))]
+    #[arg(conflicts_with = "load_model")]
     pub top_mlp: Widths,
     /// How the vectors of a row meet.
-    #[arg(long, value_enum, default_value_t = InteractionName::Dot)]
+    #[arg(long, value_enum, default_value_t = InteractionName::Dot, conflicts_with = "load_model")]
     pub interaction: InteractionName,
     #[command(flatten)]
     pub model: ModelFlags,
@@ -101,6 +104,8 @@ pub struct TrainFlags {
     pub quantize: QuantizeFlags,
     #[command(flatten)]
     pub profile: ProfileFlags,
+    #[command(flatten)]
+    pub checkpoint: CheckpointFlags,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -6,13 +6,16 @@
 
 pub mod breakdown;
 pub mod cache;
+pub mod checkpoint_flags;
 pub mod columns;
 pub mod compression_flags;
 pub mod flags;
+pub mod latency;
 pub mod loss_flags;
 pub mod machine;
 pub mod model_flags;
 pub mod models;
+pub mod new_rows;
 pub mod options;
 pub mod profile;
 pub mod quantize;

@@ -3,8 +3,10 @@
 use super::compression_flags::CompressionFlags;
 use clap::{Args, ValueEnum};
 use dlrm::backend::Interaction;
+use dlrm::checkpoint::Checkpoint;
 use dlrm::nn::{CrossConfig, Dcn, DcnConfig, Dlrm, DlrmConfig, Model};
 use dlrm::{Error, Parameters, Result, Stream};
+use serde::Serialize;
 
 /// Which model.
 #[derive(Args)]
@@ -12,6 +14,7 @@ pub struct ModelFlags {
     /// The model: DLRM; the paper's baseline DCN, whose deep network has the top MLP's widths; or DCN-v2
     /// with low rank, cross layers between the vectors side by side and the top MLP.
     #[arg(long, value_enum, default_value_t = ModelName::Dlrm)]
+    #[arg(conflicts_with = "load_model")]
     pub model: ModelName,
     /// Cross layers [default: 6 for dcn, 3 for dcn-v2].
     #[arg(long, value_name = "LAYERS", value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -30,17 +33,9 @@ pub enum ModelName {
     DcnV2,
 }
 
-impl ModelName {
-    pub fn title(self) -> &'static str {
-        match self {
-            ModelName::Dlrm => "DLRM",
-            ModelName::Dcn => "DCN",
-            ModelName::DcnV2 => "DCN-v2",
-        }
-    }
-}
-
 /// The shape of one of the models.
+#[derive(Serialize)]
+#[serde(untagged)]
 pub enum ModelConfig {
     Dlrm(DlrmConfig),
     Dcn(DcnConfig),
@@ -87,6 +82,36 @@ impl ModelFlags {
 }
 
 impl ModelConfig {
+    /// The shape of the model in a file, whichever it is.
+    pub fn of(file: &Checkpoint) -> Result<ModelConfig> {
+        file.config().map(ModelConfig::Dlrm).or_else(|e| file.config().map(ModelConfig::Dcn).map_err(|_| e))
+    }
+
+    /// What people call it.
+    pub fn title(&self) -> &'static str {
+        match self {
+            ModelConfig::Dlrm(DlrmConfig { cross: None, .. }) => "DLRM",
+            ModelConfig::Dlrm(_) => "DCN-v2",
+            ModelConfig::Dcn(_) => "DCN",
+        }
+    }
+
+    /// Rows of each table.
+    pub fn num_embeddings(&self) -> &[usize] {
+        match self {
+            ModelConfig::Dlrm(config) => &config.num_embeddings,
+            ModelConfig::Dcn(config) => &config.num_embeddings,
+        }
+    }
+
+    /// Dense features a row.
+    pub fn dense_features(&self) -> usize {
+        match self {
+            ModelConfig::Dlrm(config) => config.dense_features,
+            ModelConfig::Dcn(config) => config.dense_features,
+        }
+    }
+
     pub fn build(&self, params: &mut Parameters, stream: &mut Stream) -> Result<Box<dyn Model>> {
         Ok(match self {
             ModelConfig::Dlrm(config) => Box::new(Dlrm::new(config, params, stream)?),

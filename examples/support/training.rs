@@ -7,8 +7,8 @@ use super::{cpu, profile};
 use dlrm::backend::{Backend, Cpu};
 use dlrm::data::criteo::{DENSE_FEATURES, TimeSplit};
 use dlrm::data::source::{DenseBuckets, Order, Prefetch, RowSource, Samples};
-use dlrm::train::{Record, Report, Schedule, Trainer};
-use dlrm::{Error, Parameters, Result, Stream};
+use dlrm::train::{Observer, Record, Report, Schedule, Trainer};
+use dlrm::{Error, Result};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,16 +18,27 @@ pub const TEST_BATCH: usize = 2048;
 /// Batches ready before they are asked for: a few, so that one slow row of the disk delays no step.
 pub const AHEAD: usize = 4;
 
-/// Reads rows with `read`, trains and tests on them, and prints the report; returns the last evaluation.
+/// What a run ends with.
+pub struct Trained {
+    /// What people call the model.
+    pub model: &'static str,
+    pub rows: Box<dyn Samples>,
+    pub split: TimeSplit,
+    /// The last evaluation.
+    pub record: Record,
+}
+
+/// Reads rows with `read`, trains and tests on them, and prints the report.
 pub fn run(
     flags: &TrainFlags,
     recipe: &Recipe,
     read: impl FnOnce() -> Result<Box<dyn Samples>> + Send,
-) -> Result<(Box<dyn Samples>, TimeSplit, Record)> {
+) -> Result<Trained> {
     // What is wrong with the flags is said before any row is read.
     flags.policy(recipe)?;
     flags.loss.kind()?;
     flags.model.config(flags.config(recipe, vec![1; 26])?)?;
+    flags.checkpoint.check()?;
     let mut watch = Watch::new(flags.json.as_deref())?;
     let backend = cpu(flags.threads.into())?;
     let (start, mut read, mut rows) = (Instant::now(), Some(read), None);
@@ -50,10 +61,11 @@ pub fn run(
         split.train().len(),
         split.test(flags.full_test).len()
     );
-    let records = train(flags, recipe, &backend, (&*rows, &split), &mut watch)?;
+    let (model, records) = train(flags, recipe, &backend, (&*rows, &split), &mut watch)?;
     let record = records.into_iter().last().expect("a pass ends with an evaluation");
-    print!("{}", Report { record: &record, rows: split.train().len() as u64 * flags.epochs, reading });
-    Ok((rows, split, record))
+    let trained = if flags.checkpoint.inference_only { 0 } else { split.train().len() as u64 * flags.epochs };
+    print!("{}", Report { record: &record, rows: trained, reading });
+    Ok(Trained { model, rows, split, record })
 }
 
 fn train(
@@ -62,25 +74,30 @@ fn train(
     backend: &Arc<Cpu>,
     (rows, split): (&dyn Samples, &TimeSplit),
     watch: &mut Watch,
-) -> Result<Vec<Record>> {
-    let config = flags.model.config(flags.config(recipe, rows.num_embeddings())?)?;
+) -> Result<(&'static str, Vec<Record>)> {
+    let new = || flags.model.config(flags.config(recipe, rows.num_embeddings())?);
     let (watched, profile) = profile::backend(backend, flags.profile.profile.as_deref())?;
-    let mut params = Parameters::new(watched);
-    let model = config.build(&mut params, &mut Stream::native(flags.seed))?;
+    let (config, model, params) = flags.checkpoint.model(watched, rows, flags.seed, new)?;
     let count = params.count();
     eprintln!("{count} parameters, {:.1} MB; {}", 4e-6 * count as f64, backend.describe());
     let mut trainer = Trainer::new(model, params, flags.rule(), flags.policy(recipe)?, flags.loss.kind()?)
         .with_options(flags.options.options(flags.seed, &flags.loss))?;
     let train = RowSource::new(rows, split.train(), flags.batch_size as usize, flags.order());
-    let test = RowSource::new(rows, split.test(flags.full_test), TEST_BATCH, Order::InOrder);
+    let test = || RowSource::new(rows, split.test(flags.full_test), TEST_BATCH, Order::InOrder);
     let schedule = Schedule { epochs: flags.epochs, test_freq: flags.test_freq };
     profile.iter().for_each(Profile::start);
-    let records = Prefetch::run(train, AHEAD, |train| {
-        Prefetch::run(test, AHEAD, |test| trainer.train(train, test, schedule, watch))
-    })?;
+    let records = if flags.checkpoint.inference_only {
+        let record = Record::untrained(trainer.evaluate(&mut test())?);
+        watch.on_evaluation(&record)?;
+        vec![record]
+    } else {
+        Prefetch::run(train, AHEAD, |train| {
+            Prefetch::run(test(), AHEAD, |test| trainer.train(train, test, schedule, watch))
+        })?
+    };
     profile.map_or(Ok(()), Profile::finish)?;
+    flags.checkpoint.save(&config, trainer.params(), rows)?;
     let exact = &records.last().expect("a pass ends with an evaluation").evaluation;
-    let mut test = RowSource::new(rows, split.test(flags.full_test), TEST_BATCH, Order::InOrder);
-    flags.quantize.test(&mut trainer, exact, &mut test)?;
-    Ok(records)
+    flags.quantize.test(&mut trainer, exact, &mut test())?;
+    Ok((config.title(), records))
 }

@@ -55,6 +55,10 @@ impl Observer for Watch {
     fn on_evaluation(&mut self, record: &Record) -> Result<()> {
         let Evaluation { auc, logloss, accuracy, .. } = record.evaluation;
         let auc = auc.map_or_else(|| "undefined".into(), |a| format!("{a:.5}"));
+        if record.step == 0 {
+            eprintln!("test AUC {auc}, log loss {logloss:.5}, accuracy {:.3} %", 100.0 * accuracy);
+            return self.json.as_mut().map_or(Ok(()), |json| json.write(record));
+        }
         eprintln!(
             "epoch {}, step {}: train loss {:.5}, test AUC {auc}, log loss {logloss:.5}, accuracy {:.3} %",
             record.epoch,

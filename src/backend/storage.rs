@@ -123,6 +123,11 @@ impl Table {
         table
     }
 
+    /// A table without numbers, for a plan of what is to be.
+    pub(crate) fn hollow(name: String, num_embeddings: usize, embedding_dim: usize) -> Self {
+        Table { name, num_embeddings, embedding_dim, values: Buffer::default(), format: None }
+    }
+
     /// The reference's name, such as `emb_l.3.weight`.
     pub fn name(&self) -> &str {
         &self.name

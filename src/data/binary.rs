@@ -42,8 +42,8 @@ mod writer;
 pub use file::RowFile;
 pub use header::{Header, Source};
 pub use keys::Keys;
+pub(super) use keys::checksum;
 pub use writer::RowWriter;
-pub(super) use writer::publish;
 
 const MAGIC: &[u8; 8] = b"DLRMROWS";
 const VERSION: u32 = 1;

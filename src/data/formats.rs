@@ -31,7 +31,6 @@ mod array;
 mod criteo_rows;
 mod literal;
 mod npy;
-mod partial;
 mod place;
 mod sink;
 mod triple;

@@ -30,9 +30,11 @@ mod columns;
 mod finish;
 mod input;
 mod journal;
+mod new_rows;
 mod pipeline;
 mod spill;
 
+pub use new_rows::NewRows;
 pub use pipeline::preprocess;
 
 use crate::data::criteo::BadRows;

@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 
 /// What stands for each table of more than `threshold` rows (the reference's `tricks/`). Tables of fewer rows stay
 /// as they are, `n × D`, so that any mix of sizes works.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Compression {
     /// Two tables, of `⌈n / c⌉` and `c` rows, looked up by quotient and remainder of the id by `c` (Shi et al. 2019,
     /// arXiv 1909.02107; `qr_embedding_bag.py`). Each is pooled, and `operation` makes one vector of the two sums.
@@ -31,7 +31,7 @@ pub enum Compression {
 }
 
 /// How two pooled vectors become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum QrOperation {
     /// Their product, element by element: of the sums, and not the sum of products.

@@ -13,7 +13,7 @@ pub const KAGGLE_NUM_EMBEDDINGS: [usize; 26] = [
 ];
 
 /// The reference's `--weighted-pooling`: a weight for each row of a table, at first 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WeightedPooling {
     /// The weights stay as they are.
@@ -22,8 +22,20 @@ pub enum WeightedPooling {
     Learned,
 }
 
+/// Wider than any layer that memory holds the weights of; sizes made of such widths fit their types.
+const MAX_WIDTH: usize = 1 << 24;
+
+/// [`Pooling`] as text: the kernels' crate knows no serde.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(remote = "Pooling", rename_all = "kebab-case")]
+enum PoolingName {
+    Sum,
+    Mean,
+}
+
 /// The shape of a [`Dlrm`](super::Dlrm).
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DlrmConfig {
     /// Dense features a sample; none is possible.
     pub dense_features: usize,
@@ -39,7 +51,7 @@ pub struct DlrmConfig {
     /// How the vectors meet.
     pub interaction: Interaction,
     /// How a bag becomes a vector.
-    #[serde(skip)]
+    #[serde(with = "PoolingName")]
     pub pooling: Pooling,
     /// Whether pooling weighs each row.
     pub weighted_pooling: Option<WeightedPooling>,
@@ -92,6 +104,7 @@ impl DlrmConfig {
             return bad("a model needs dense features or embedding tables, and has neither".into());
         }
         validate_tables(&self.num_embeddings, self.embedding_dim)?;
+        validate_size(self.dense_features)?;
         if let Some(compression) = self.compression {
             compression.validate(self.embedding_dim)?;
             if self.weighted_pooling.is_some() {
@@ -102,6 +115,9 @@ impl DlrmConfig {
         validate_widths("top MLP", &self.top_mlp)?;
         if let Some(cross @ (CrossConfig { layers: 0, .. } | CrossConfig { rank: 0, .. })) = self.cross {
             return bad(format!("{} cross layers of rank {}, expected at least 1 of each", cross.layers, cross.rank));
+        }
+        if let Some(cross) = self.cross {
+            validate_size(cross.rank.max(cross.layers))?;
         }
         self.validate_bottom()?;
         match self.top_mlp.last() {
@@ -131,20 +147,23 @@ impl DlrmConfig {
     /// How many numbers the model learns.
     pub fn num_parameters(&self) -> u64 {
         let dim = self.embedding_dim;
-        let tables: u64 = match self.compression {
+        let tables = match self.compression {
             None => {
                 let row = dim as u64 + u64::from(self.weighted_pooling.is_some());
-                self.num_embeddings.iter().map(|&n| n as u64 * row).sum()
+                let tables = self.num_embeddings.iter().map(|&n| (n as u64).saturating_mul(row));
+                tables.fold(0, u64::saturating_add)
             }
             Some(compression) => {
                 let shapes = compression.shapes(&self.num_embeddings, dim).into_iter();
-                shapes.zip(&self.num_embeddings).map(|(shape, &rows)| shape.num_parameters(rows, dim)).sum()
+                let tables = shapes.zip(&self.num_embeddings).map(|(shape, &rows)| shape.num_parameters(rows, dim));
+                tables.fold(0, u64::saturating_add)
             }
         };
         let width = self.interaction_width();
         let cross = self.cross.map_or(0, |cross| cross.num_parameters(width));
         let mlps = [(self.dense_features, &self.bottom_mlp), (width, &self.top_mlp)];
-        tables + cross + mlps.into_iter().map(|(input, widths)| num_mlp_parameters(input, widths)).sum::<u64>()
+        let mlps = mlps.into_iter().map(|(input, widths)| num_mlp_parameters(input, widths));
+        mlps.fold(tables.saturating_add(cross), u64::saturating_add)
     }
 
     /// The width of the top MLP's input.
@@ -161,6 +180,7 @@ pub(super) fn validate_tables(num_embeddings: &[usize], embedding_dim: usize) ->
     if embedding_dim == 0 {
         return Err(Error::Config("embedding dim: 0, expected at least 1".into()));
     }
+    validate_size(embedding_dim)?;
     match num_embeddings.iter().position(|&n| n == 0 || u32::try_from(n - 1).is_err()) {
         Some(t) => Err(Error::Config(format!("table {t}: {} rows, expected 1 to {}", num_embeddings[t], 1u64 << 32))),
         None => Ok(()),
@@ -171,13 +191,23 @@ pub(super) fn validate_tables(num_embeddings: &[usize], embedding_dim: usize) ->
 pub(super) fn validate_widths(name: &str, widths: &[usize]) -> Result<()> {
     match widths.contains(&0) {
         true => Err(Error::Config(format!("{name} {}: a layer of width 0", dashed(widths)))),
+        false => widths.iter().try_for_each(|&width| validate_size(width)),
+    }
+}
+
+/// Whether there could be such a width.
+pub(super) fn validate_size(width: usize) -> Result<()> {
+    match width > MAX_WIDTH {
+        true => Err(Error::Config(format!("{width} numbers side by side, expected at most {MAX_WIDTH}"))),
         false => Ok(()),
     }
 }
 
 /// How many numbers layers of `widths` learn after an input of `input`.
 pub(super) fn num_mlp_parameters(input: usize, widths: &[usize]) -> u64 {
-    std::iter::once(&input).chain(widths).zip(widths).map(|(&k, &n)| (k as u64 + 1) * n as u64).sum()
+    let sizes =
+        std::iter::once(&input).chain(widths).zip(widths).map(|(&k, &n)| (k as u64 + 1).saturating_mul(n as u64));
+    sizes.fold(0, u64::saturating_add)
 }
 
 /// Widths as the reference writes them: `512-256-1`.

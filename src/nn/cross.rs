@@ -75,7 +75,8 @@ impl LowRankCrossNet {
 }
 
 /// The shape of a [`LowRankCrossNet`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CrossConfig {
     /// How many layers; TorchRec's `--dcn_num_layers`.
     pub layers: usize,
@@ -86,7 +87,7 @@ pub struct CrossConfig {
 impl CrossConfig {
     /// How many numbers the layers learn on vectors of `n`.
     pub(crate) fn num_parameters(self, n: usize) -> u64 {
-        (self.layers * (2 * self.rank + 1) * n) as u64
+        (self.layers as u64 * (2 * self.rank as u64 + 1)).saturating_mul(n as u64)
     }
 }
 

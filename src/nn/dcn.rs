@@ -13,7 +13,8 @@ use crate::random::Stream;
 use crate::tape::{Tape, Var};
 
 /// The shape of a [`Dcn`].
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DcnConfig {
     /// Dense features a sample; none is possible.
     pub dense_features: usize,
@@ -43,6 +44,7 @@ impl DcnConfig {
             return Err(Error::Config("a DCN needs embedding tables, and has none".into()));
         }
         config::validate_tables(&self.num_embeddings, self.embedding_dim)?;
+        config::validate_size(self.dense_features.max(self.cross_layers))?;
         config::validate_widths("deep network", &self.deep_mlp)
     }
 
@@ -54,9 +56,10 @@ impl DcnConfig {
     /// How many numbers the model learns.
     pub fn num_parameters(&self) -> u64 {
         let n = self.input_width();
-        let tables: u64 = self.num_embeddings.iter().map(|&rows| (rows * self.embedding_dim) as u64).sum();
-        let cross = (2 * self.cross_layers * n) as u64;
-        tables + cross + config::num_mlp_parameters(n, &self.deep_mlp) + self.combined_width() as u64 + 1
+        let tables = self.num_embeddings.iter().map(|&rows| (rows as u64).saturating_mul(self.embedding_dim as u64));
+        let cross = (2 * self.cross_layers as u64).saturating_mul(n as u64);
+        let last = self.combined_width() as u64 + 1;
+        tables.chain([cross, config::num_mlp_parameters(n, &self.deep_mlp), last]).fold(0, u64::saturating_add)
     }
 
     /// The width of what the last layer reads.

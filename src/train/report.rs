@@ -32,12 +32,31 @@ pub struct Record {
     pub test_seconds: f64,
 }
 
+impl Record {
+    /// The evaluation of a model that was not trained in this run.
+    pub fn untrained(evaluation: Evaluation) -> Self {
+        Record {
+            epoch: 0,
+            step: 0,
+            lr: 0.0,
+            train_rows: 0,
+            train_loss: f64::NAN,
+            evaluation,
+            best: true,
+            rows_per_s: f64::NAN,
+            train_seconds: 0.0,
+            waited_seconds: 0.0,
+            test_seconds: 0.0,
+        }
+    }
+}
+
 /// The table at the end of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Report<'a> {
     /// The last evaluation.
     pub record: &'a Record,
-    /// Rows trained on in all passes.
+    /// Rows trained on in all passes; with 0 there are no lines about training.
     pub rows: u64,
     /// Time spent on reading rows and making their vocabulary.
     pub reading: Duration,
@@ -50,7 +69,9 @@ impl Display for Report<'_> {
         let no_click = || "undefined: no click".to_string();
         let with_reading = self.rows as f64 / (train_seconds + self.reading.as_secs_f64());
         let mut line = |name: &str, value: String| writeln!(f, "  {name:<34}{value:>12}");
-        line("train loss, last pass", format!("{train_loss:.5}"))?;
+        if self.rows > 0 {
+            line("train loss, last pass", format!("{train_loss:.5}"))?;
+        }
         line("test log loss", format!("{:.5}", e.logloss))?;
         line("test AUC", e.auc.map_or_else(undefined, |a| format!("{a:.5}")))?;
         line("test average precision", e.average_precision.map_or_else(no_click, |a| format!("{a:.5}")))?;
@@ -59,6 +80,9 @@ impl Display for Report<'_> {
         line("precision, recall, F1", format!("{:.4}, {:.4}, {:.4}", e.precision, e.recall, e.f1))?;
         line("base rate (clicks in the test rows)", format!("{:.3} %", 100.0 * e.base_rate))?;
         line("calibration (prediction / base)", e.calibration.map_or_else(no_click, |c| format!("{c:.4}")))?;
+        if self.rows == 0 {
+            return Ok(());
+        }
         line("rows a second, training", format!("{:.0}", self.rows as f64 / train_seconds))?;
         line("waited for data", format!("{waited_seconds:.2} s"))?;
         line("rows a second, with reading", format!("{with_reading:.0}"))

@@ -1,7 +1,7 @@
 //! A file to rows.
 
 use super::header::Prelude;
-use super::{BLOCK, Header, Keys, PRELUDE};
+use super::{BLOCK, Header, Keys, PRELUDE, checksum};
 use crate::batch::Batch;
 use crate::data::schema::Number;
 use crate::error::{Error, Result};
@@ -78,6 +78,11 @@ impl RowFile {
     pub fn keys(&self, column: usize) -> Result<Keys> {
         let keys = Keys::decode(&mut &self.bytes[self.keys[column].clone()]);
         keys.ok_or_else(|| Error::file(&self.path, format!("the vocabulary of column {column} is damaged")))
+    }
+
+    /// A checksum of the columns and the vocabulary: what a model that was trained on these rows depends on.
+    pub fn vocabulary_checksum(&self) -> u32 {
+        checksum(&self.header, self.keys.iter().map(|keys| &self.bytes[keys.clone()]))
     }
 
     /// The words of row `i`; see the [module](super).

@@ -1,5 +1,9 @@
 //! A vocabulary as bytes.
 
+use super::Header;
+use crate::data::schema::Transform;
+use crc32fast::Hasher;
+
 /// The keys of a categorical column in order of their embedding rows, without the shared row.
 ///
 /// As bytes: the kind (`u8`), the number of keys (`u64`), and then nothing (kind 0), a `u32` a key (kind
@@ -16,7 +20,7 @@ pub enum Keys {
 
 impl Keys {
     /// Appends the keys.
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+    pub(in crate::data) fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Keys::None => out.extend_from_slice(&[0; 9]),
             Keys::Numbers(numbers) => {
@@ -78,6 +82,21 @@ impl Keys {
             _ => return None,
         })
     }
+}
+
+/// CRC-32 of all that decides which numbers a model sees for what stands in a row: the columns, what their transforms
+/// depend on, and the vocabulary, given as the bytes of each column's keys. Days and files do not matter.
+pub(in crate::data) fn checksum<K: AsRef<[u8]>>(header: &Header, keys: impl Iterator<Item = K>) -> u32 {
+    let mut sum = Hasher::new();
+    let schema = toml::to_string(&header.schema).expect("names and numbers only");
+    sum.update(schema.as_bytes());
+    sum.update(&[u8::from(header.shared_row)]);
+    header.num_embeddings.iter().for_each(|rows| sum.update(&rows.to_le_bytes()));
+    if header.schema.dense.iter().any(|column| column.transform == Transform::LogShifted) {
+        sum.update(&header.min_dense.to_le_bytes());
+    }
+    keys.for_each(|keys| sum.update(keys.as_ref()));
+    sum.finalize()
 }
 
 fn take<'a>(bytes: &mut &'a [u8], len: u64) -> Option<&'a [u8]> {

@@ -4,7 +4,7 @@ use super::header::Prelude;
 use super::{BLOCK, Header, Keys, PRELUDE};
 use crate::error::{Error, Result};
 use crc32fast::Hasher;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -139,19 +139,6 @@ impl RowWriter {
         file.flush()?;
         file.get_ref().sync_all()
     }
-}
-
-/// Gives a file that is whole and on the disk its name.
-///
-/// # Errors
-/// [`Error::Io`].
-pub(in crate::data) fn publish(from: &Path, to: &Path) -> Result<()> {
-    let rename = || {
-        fs::rename(from, to)?;
-        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()
-    };
-    rename().map_err(|e| Error::io(to, e))
 }
 
 fn buffered(file: File) -> BufWriter<File> {

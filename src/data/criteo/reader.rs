@@ -1,5 +1,6 @@
 //! A file to rows, one by one; what happens to bad rows.
 
+use super::SPARSE_FEATURES;
 use super::lines::{Lines, MAX_LINE};
 use super::row::{BadField, Labels, Row, field_at_end};
 use super::zst::Frames;
@@ -102,6 +103,12 @@ impl<R: BufRead> RowReader<R> {
                 (Err(bad), BadRows::Stop) => return Err(self.row_error(self.line, bad)),
             }
         }
+    }
+
+    /// An error about the id of a categorical column in the last row.
+    pub(in crate::data) fn error_at_id(&self, column: usize, message: String) -> Error {
+        let column = self.labels.fields() - SPARSE_FEATURES + column + 1;
+        self.row_error(self.line, BadField { column, message })
     }
 
     fn row_error(&self, line: u64, bad: BadField) -> Error {

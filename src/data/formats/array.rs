@@ -1,9 +1,9 @@
 //! Arrays of `.npy` files, some rows at a time.
 
 use super::npy::{Dtype, Header};
-use super::partial::Partial;
 use super::place::Place;
 use crate::error::{Error, Result};
+use crate::partial::Partial;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;

@@ -5,13 +5,13 @@
 //! `CriteoBinDataset`; the sizes of the tables lie in another file there.
 
 use super::criteo_rows::CriteoRows;
-use super::partial::Partial;
 use super::place::Place;
 use super::sink::RowSink;
 use crate::data::binary::RowFile;
 use crate::data::criteo::{DENSE_FEATURES, SPARSE_FEATURES};
 use crate::data::schema::{Schema, Transform};
 use crate::error::{Error, Result};
+use crate::partial::Partial;
 use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! Rows of another format to a binary dataset.
 
-use super::partial::Partial;
 use crate::data::binary::{Header, Keys, RowWriter, Source};
 use crate::data::schema::{Number, Schema};
 use crate::error::{Error, Result};
+use crate::partial::Partial;
 use std::path::Path;
 
 /// A binary dataset in the making.

@@ -13,7 +13,6 @@
 use super::array::{Array, Expected};
 use super::criteo_rows::CriteoRows;
 use super::npy::{Dtype, Header};
-use super::partial::Partial;
 use super::place::Place;
 use super::sink::RowSink;
 use super::triple::Triple;
@@ -21,6 +20,7 @@ use crate::data::binary::RowFile;
 use crate::data::criteo::{DENSE_FEATURES, SPARSE_FEATURES};
 use crate::data::schema::{Number, Schema, Transform};
 use crate::error::{Error, Result};
+use crate::partial::Partial;
 use std::fs::File;
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};

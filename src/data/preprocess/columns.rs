@@ -117,7 +117,7 @@ impl Column {
 }
 
 /// The number of `id` in column `c`, of `size`: the finish of MurmurHash3, which moves every bit.
-fn hashed(id: u32, c: usize, size: u32) -> u32 {
+pub(super) fn hashed(id: u32, c: usize, size: u32) -> u32 {
     let mut h = (id ^ (c as u32 + 1).wrapping_mul(0x9e37_79b9)).wrapping_mul(0x85eb_ca6b);
     h = (h ^ h >> 13).wrapping_mul(0xc2b2_ae35);
     h ^= h >> 16;

@@ -38,6 +38,12 @@ impl<S: Samples> DenseBuckets<S> {
 }
 
 impl<S: Samples> Samples for DenseBuckets<S> {
+    /// That of the rows, changed by the number of buckets.
+    fn vocabulary_checksum(&self) -> u32 {
+        let [rows, buckets] = [self.inner.vocabulary_checksum(), self.per_unit];
+        crc32fast::hash(&[rows.to_le_bytes(), buckets.to_le_bytes()].concat())
+    }
+
     fn rows(&self) -> u64 {
         self.inner.rows()
     }
@@ -70,6 +76,10 @@ impl<S: Samples> Samples for DenseBuckets<S> {
 }
 
 impl<S: Samples + ?Sized> Samples for Box<S> {
+    fn vocabulary_checksum(&self) -> u32 {
+        (**self).vocabulary_checksum()
+    }
+
     fn rows(&self) -> u64 {
         (**self).rows()
     }

@@ -189,6 +189,7 @@ pub(super) mod tests {
         preprocess(&Options::new(vec![text.clone()], binary.clone()), &mut |_| ()).unwrap();
         let file = RowFile::open(&binary).unwrap();
         let dataset = Dataset::read(&[&text], 1, crate::data::criteo::BadRows::Stop).unwrap();
+        assert_eq!(Samples::vocabulary_checksum(&file), Samples::vocabulary_checksum(&dataset));
         let rows = dataset.split().train();
         for order in [Order::InOrder, Order::Shuffled(9), Order::ShuffledByDay(9)] {
             let mut from_file = RowSource::new(&file, rows.clone(), 64, order);

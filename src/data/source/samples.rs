@@ -1,8 +1,9 @@
 //! Rows that can be had by number.
 
 use crate::batch::Batch;
-use crate::data::binary::RowFile;
+use crate::data::binary::{Header, Keys, RowFile, Source, checksum};
 use crate::data::criteo::{DENSE_FEATURES, Dataset, SPARSE_FEATURES};
+use crate::data::schema::{Schema, Transform};
 use crate::error::Result;
 use std::num::NonZeroU32;
 
@@ -16,6 +17,10 @@ pub trait Samples: Send + Sync {
 
     /// Rows of each embedding table that ids refer to.
     fn num_embeddings(&self) -> Vec<usize>;
+
+    /// A checksum of the columns and of the vocabulary, which says what the ids stand for. It is kept with a model, so
+    /// that no other rows are given to it.
+    fn vocabulary_checksum(&self) -> u32;
 
     /// Refills `batch` with these rows, as a model takes them.
     ///
@@ -39,6 +44,24 @@ impl Samples for Dataset {
 
     fn num_embeddings(&self) -> Vec<usize> {
         Dataset::num_embeddings(self).to_vec()
+    }
+
+    fn vocabulary_checksum(&self) -> u32 {
+        let vocabulary = self.vocabulary();
+        let header = Header {
+            days: Vec::new(),
+            num_embeddings: Dataset::num_embeddings(self).map(|rows| rows as u64).to_vec(),
+            shared_row: vocabulary.shared_row(),
+            min_dense: 0.0,
+            source: Source::default(),
+            schema: Schema::criteo(Transform::Log),
+        };
+        let keys = (0..SPARSE_FEATURES).map(|column| {
+            let mut bytes = Vec::new();
+            Keys::Numbers(vocabulary.hashes(column)).encode(&mut bytes);
+            bytes
+        });
+        checksum(&header, keys)
     }
 
     fn fill(&self, rows: &[u64], batch: &mut Batch) -> Result<()> {
@@ -78,6 +101,10 @@ impl Samples for RowFile {
         self.header().num_embeddings.iter().map(|&rows| rows as usize).collect()
     }
 
+    fn vocabulary_checksum(&self) -> u32 {
+        RowFile::vocabulary_checksum(self)
+    }
+
     fn fill(&self, rows: &[u64], batch: &mut Batch) -> Result<()> {
         // Of a shuffled pass over more rows than memory holds, each lies on a page of its own on the disk, and to wait
         // for one after the other takes hundreds of times as long. Rows that are in memory pay half a microsecond.
@@ -104,6 +131,12 @@ impl MaxIndRange {
 }
 
 impl Samples for MaxIndRange {
+    /// That of the samples, changed by the range.
+    fn vocabulary_checksum(&self) -> u32 {
+        let [samples, range] = [self.samples.vocabulary_checksum(), self.range.get()];
+        crc32fast::hash(&[samples.to_le_bytes(), range.to_le_bytes()].concat())
+    }
+
     fn rows(&self) -> u64 {
         self.samples.rows()
     }

@@ -2,9 +2,9 @@
 
 use super::refused;
 use crate::data::binary::RowFile;
-use crate::data::formats::partial::Partial;
 use crate::data::schema::{Number, Schema};
 use crate::error::{Error, Result};
+use crate::partial::Partial;
 use ::parquet::basic::{Compression, LogicalType, Repetition, Type as Physical};
 use ::parquet::data_type::{DataType, FloatType, Int32Type};
 use ::parquet::errors::ParquetError;

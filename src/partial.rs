@@ -1,6 +1,5 @@
 //! Files that get their name when they are whole.
 
-use crate::data::binary::publish;
 use crate::error::{Error, Result};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -8,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// A file under a name of its own beside `output`, removed when dropped unless it was published.
 #[derive(Debug)]
-pub(super) struct Partial {
+pub(crate) struct Partial {
     path: PathBuf,
     output: PathBuf,
 }
@@ -52,6 +51,19 @@ impl Partial {
     pub fn publish(self) -> Result<()> {
         publish(&self.path, &self.output)
     }
+}
+
+/// Gives a file that is whole and on the disk its name.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn publish(from: &Path, to: &Path) -> Result<()> {
+    let rename = || {
+        fs::rename(from, to)?;
+        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder)?.sync_all()
+    };
+    rename().map_err(|e| Error::io(to, e))
 }
 
 impl Drop for Partial {

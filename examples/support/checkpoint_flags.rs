@@ -1,0 +1,74 @@
+//! Flags about a model that is kept or was kept.
+
+use super::model_flags::ModelConfig;
+use clap::Args;
+use dlrm::backend::Backend;
+use dlrm::checkpoint::{self, Checkpoint};
+use dlrm::data::source::Samples;
+use dlrm::nn::Model;
+use dlrm::{Error, Parameters, Result, Stream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+#[derive(Args)]
+pub struct CheckpointFlags {
+    /// A file to write the model to when it has learned: safetensors, with the reference's names.
+    #[arg(long, value_name = "FILE")]
+    pub save_model: Option<PathBuf>,
+    /// Starts with the model of this file, and has its shape.
+    #[arg(long, value_name = "FILE")]
+    pub load_model: Option<PathBuf>,
+    /// Tests the model of --load-model, and trains nothing.
+    #[arg(long, requires = "load_model", conflicts_with = "save_model")]
+    pub inference_only: bool,
+}
+
+impl CheckpointFlags {
+    /// What is wrong with the flags is said before any row is read.
+    pub fn check(&self) -> Result<()> {
+        if let Some(path) = &self.load_model {
+            ModelConfig::of(&Checkpoint::open(path)?)?;
+        }
+        self.save_model.as_deref().map_or(Ok(()), checkpoint::check_path)
+    }
+
+    /// A model for `rows`, and its shape: that of the file, or a new one.
+    pub fn model(
+        &self,
+        backend: Arc<dyn Backend>,
+        rows: &dyn Samples,
+        seed: u64,
+        new: impl FnOnce() -> Result<ModelConfig>,
+    ) -> Result<(ModelConfig, Box<dyn Model>, Parameters)> {
+        let Some(path) = &self.load_model else {
+            let (config, mut params) = (new()?, Parameters::new(backend));
+            let model = config.build(&mut params, &mut Stream::native(seed))?;
+            return Ok((config, model, params));
+        };
+        eprintln!("reading {}", path.display());
+        let mut file = Checkpoint::open(path)?;
+        let config = ModelConfig::of(&file)?;
+        fits(path, &config, &rows.num_embeddings())?;
+        file.check_vocabulary(rows.vocabulary_checksum())?;
+        let (model, params) = file.read(backend, |params, stream| config.build(params, stream))?;
+        Ok((config, model, params))
+    }
+
+    /// Keeps a model of this shape that was trained on `rows`.
+    pub fn save(&self, config: &ModelConfig, params: &Parameters, rows: &dyn Samples) -> Result<()> {
+        let Some(path) = &self.save_model else { return Ok(()) };
+        checkpoint::save(path, params, config, Some(rows.vocabulary_checksum()))?;
+        eprintln!("the model is in {}", path.display());
+        Ok(())
+    }
+}
+
+/// Whether a model has a row for each id.
+pub fn fits(path: &Path, config: &ModelConfig, num_embeddings: &[usize]) -> Result<()> {
+    let rows = config.num_embeddings();
+    if rows == num_embeddings {
+        return Ok(());
+    }
+    let message = format!("tables of {rows:?} rows, those of the data have {num_embeddings:?}");
+    Err(Error::file(path, message))
+}

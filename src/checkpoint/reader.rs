@@ -1,0 +1,179 @@
+//! A file to parameters.
+
+use super::header::{Entry, Header, MAX_LEN};
+use super::{CONFIG, NUMBERS, PIECE, VOCABULARY, crc_text, dense_shape, table_shape};
+use crate::backend::Backend;
+use crate::error::{Error, Result};
+use crate::parameters::{DenseId, Parameters};
+use crate::random::Stream;
+use crc32fast::Hasher;
+use serde::de::DeserializeOwned;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A checkpoint that is open: its header was read, and its numbers are read by [`read`](Self::read).
+#[derive(Debug)]
+pub struct Checkpoint {
+    path: PathBuf,
+    file: File,
+    header: Header,
+    /// Where the numbers begin.
+    data_at: u64,
+}
+
+impl Checkpoint {
+    /// Opens a file and reads its header.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read; [`Error::File`] if it is no safetensors file, is cut short, or holds other
+    /// numbers than `F32`.
+    pub fn open(path: impl AsRef<Path>) -> Result<Checkpoint> {
+        let path = path.as_ref();
+        let io = |e| Error::io(path, e);
+        let mut file = File::open(path).map_err(io)?;
+        let len = file.metadata().map_err(io)?.len();
+        let mut size = [0; 8];
+        let no_header = || Error::file(path, "not a checkpoint, expected a safetensors file");
+        if len < 8 {
+            return Err(no_header());
+        }
+        file.read_exact(&mut size).map_err(io)?;
+        let (size, rest) = (u64::from_le_bytes(size), len - 8);
+        if size > MAX_LEN {
+            return Err(no_header());
+        }
+        if size > rest {
+            return Err(Error::file(path, format!("cut short: a header of {size} bytes, and {rest} are there")));
+        }
+        let mut bytes = vec![0; size as usize];
+        file.read_exact(&mut bytes).map_err(io)?;
+        let header = Header::decode(&bytes, rest - size).map_err(|message| Error::file(path, message))?;
+        Ok(Checkpoint { path: path.to_owned(), file, header, data_at: 8 + size })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The model's shape.
+    ///
+    /// # Errors
+    /// [`Error::File`] if there is none, or that of another kind of model.
+    pub fn config<C: DeserializeOwned>(&self) -> Result<C> {
+        let text = self.header.metadata.get(CONFIG).ok_or_else(|| {
+            self.fault(
+                "no \"config\" in the metadata, expected the model's shape (examples/convert_checkpoint.py adds it)",
+            )
+        })?;
+        serde_json::from_str(text)
+            .map_err(|e| self.fault(format!("the metadata's \"config\" is not that of this model ({e})")))
+    }
+
+    /// Whether the model was trained on rows of this
+    /// [checksum](crate::data::source::Samples::vocabulary_checksum). A model that came from elsewhere does not say.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it was trained on another one.
+    pub fn check_vocabulary(&self, checksum: u32) -> Result<()> {
+        match self.header.metadata.get(VOCABULARY) {
+            Some(trained_on) if *trained_on != crc_text(checksum) => Err(self.fault(format!(
+                "was trained on another vocabulary ({trained_on}), expected that of the rows ({})",
+                crc_text(checksum)
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The model that `make` builds, with the numbers of the file for its parameters.
+    ///
+    /// `make` is called twice: for names and shapes alone, which are compared with those of the file, and, when all
+    /// are there, for the model itself, with a [`Stream::none`] so that no memory is filled in vain.
+    ///
+    /// # Errors
+    /// Those of `make`; [`Error::File`] that names the first tensor that is missing, in excess, of another shape or not
+    /// finite, or if the numbers do not fit their checksum; [`Error::Io`].
+    pub fn read<M>(
+        &mut self,
+        backend: Arc<dyn Backend>,
+        make: impl Fn(&mut Parameters, &mut Stream) -> Result<M>,
+    ) -> Result<(M, Parameters)> {
+        let mut plan = Parameters::plan(backend.clone());
+        make(&mut plan, &mut Stream::none())?;
+        let targets = self.targets(&plan)?;
+        let mut params = Parameters::new(backend);
+        let model = make(&mut params, &mut Stream::none())?;
+        let mut sum = Hasher::new();
+        self.file.seek(SeekFrom::Start(self.data_at)).map_err(|e| Error::io(&self.path, e))?;
+        for (name, target) in &targets {
+            match *target {
+                Target::Table(t) => {
+                    fill(&self.path, &mut self.file, name, params.tables_mut()[t].values_mut(), &mut sum)?
+                }
+                Target::Dense(id) => {
+                    let mut filled = Ok(());
+                    params.update(id, |value| {
+                        filled = fill(&self.path, &mut self.file, name, value.as_mut_slice(), &mut sum);
+                    });
+                    filled?;
+                }
+            }
+        }
+        match self.header.metadata.get(NUMBERS) {
+            Some(expected) if *expected != crc_text(sum.finalize()) => {
+                Err(self.fault("its numbers are not those of the checksum in its metadata: it is damaged"))
+            }
+            _ => Ok((model, params)),
+        }
+    }
+
+    /// Where each tensor of the file goes, in the order in which they lie there.
+    fn targets(&self, plan: &Parameters) -> Result<Vec<(String, Target)>> {
+        let tables =
+            plan.tables().iter().enumerate().map(|(t, table)| (table.name(), table_shape(table), Target::Table(t)));
+        let dense = plan.dense().iter().enumerate().map(|(i, p)| (p.name(), dense_shape(p), Target::Dense(DenseId(i))));
+        let mut expected = HashMap::new();
+        for (name, shape, target) in tables.chain(dense) {
+            let Some(Entry { shape: found, .. }) = self.header.tensors.get(name) else {
+                return Err(self.fault(format!("no tensor {name}, expected one of shape {shape:?}")));
+            };
+            if *found != shape {
+                return Err(self.fault(format!("tensor {name} has shape {found:?}, expected {shape:?}")));
+            }
+            expected.insert(name, target);
+        }
+        let target = |(name, _): (&String, &Entry)| match expected.get(&name[..]) {
+            Some(target) => Ok((name.clone(), *target)),
+            None => Err(self.fault(format!("a tensor {name}, which the model does not have"))),
+        };
+        self.header.in_order().into_iter().map(target).collect()
+    }
+
+    fn fault(&self, message: impl Into<String>) -> Error {
+        Error::file(&self.path, message)
+    }
+}
+
+/// Which parameter a tensor is.
+#[derive(Clone, Copy)]
+enum Target {
+    Dense(DenseId),
+    Table(usize),
+}
+
+/// Reads the next tensor to its place.
+fn fill(path: &Path, file: &mut File, name: &str, to: &mut [f32], sum: &mut Hasher) -> Result<()> {
+    for (i, piece) in to.chunks_mut(PIECE).enumerate() {
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(piece);
+        file.read_exact(bytes).map_err(|e| Error::io(path, e))?;
+        sum.update(bytes);
+        if let Some(at) = piece.iter().position(|x| !x.is_finite()) {
+            let (at, value) = (i * PIECE + at, piece[at]);
+            return Err(Error::file(path, format!("number {at} of tensor {name} is {value}, expected a finite one")));
+        }
+    }
+    Ok(())
+}
