@@ -148,7 +148,8 @@ fn print(tested: &[Tested]) {
             format!("{:.0}", BATCHES[0] as f64 / t.times[0].as_secs_f64()),
             format!("{:.1}", 1e6 * t.times[1].as_secs_f64()),
             number(t.evaluation.auc),
-            number(exact.zip(t.evaluation.auc).map(|(exact, auc)| exact - auc)),
+            // Less than the last digit is 0, not -0.
+            number(exact.zip(t.evaluation.auc).map(|(exact, auc)| (1e5 * (exact - auc)).round() / 1e5 + 0.0)),
             format!("{:.5}", t.evaluation.logloss),
         ]
     };

@@ -1,5 +1,8 @@
 //! Longer reading: pages about the whole, where the modules' own pages are about parts.
 
+#[doc = include_str!("guide/fewer_bits.md")]
+pub mod fewer_bits {}
+
 #[doc = include_str!("guide/where_the_time_goes.md")]
 pub mod where_the_time_goes {}
 

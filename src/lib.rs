@@ -16,8 +16,9 @@
 //! | 1 | [`tensor`], [`buffer`], [`jagged`], [`batch`], [`random`], [`error`] | plain data |
 //! | 0 | the crate `dlrm-kernels` | SIMD loops over slices |
 //!
-//! [`guide`] has pages about the whole: [where the time of a step goes](guide::where_the_time_goes), and
-//! where each [flag of the public reference](guide::reference_flags) is here.
+//! [`guide`] has pages about the whole: [where the time of a step goes](guide::where_the_time_goes), [what fewer
+//! bits a number cost and save](guide::fewer_bits), and where each [flag of the public
+//! reference](guide::reference_flags) is here.
 //!
 //! A training step, by hand:
 //!
