@@ -14,7 +14,6 @@ use dlrm::Stream;
 use dlrm::buffer::Buffer;
 use dlrm_kernels::embedding_bag::{Bags, Pooling, embedding_bag, embedding_bag_quantized};
 use dlrm_kernels::gemm::{Activation, linear, pack_forward_panel, packed_len, panel_width};
-use dlrm_kernels::quantized::half::{f16_to_f32, f32_to_f16};
 use dlrm_kernels::quantized::*;
 use dlrm_kernels::{Isa, Scratch, reference};
 use std::cell::OnceCell;
@@ -120,7 +119,9 @@ fn linears(c: &mut Criterion) {
         let id = |format: &str, isa: Isa| [format!("{format}-{}", isa.name()), format!("{m}x{n}x{k}")];
         // The scalar f32 layer, whose own tests are with the kernels: the plain loop would take seconds.
         let mut expected = [vec![0.0; m * n], vec![0.0; m * n]];
-        let rounded: Vec<f32> = w.iter().map(|&v| f16_to_f32(f32_to_f16(v))).collect();
+        let (mut bytes, mut rounded) = (vec![0; 2 * w.len()], vec![0.0; w.len()]);
+        quantize_rows(RowFormat::F16, w, w.len(), &mut bytes);
+        dequantize_rows(RowFormat::F16, &bytes, w.len(), &mut rounded);
         for (w, y) in [w, &rounded[..]].into_iter().zip(&mut expected) {
             f32_layer(Isa::scalar(), &f32_panels(Isa::scalar(), w, n, k), x, y, [m, n, k], &mut Scratch::new());
         }

@@ -1,6 +1,6 @@
 //! Rows and weights in fewer bytes, for inference. Lookups in such rows are
-//! [`embedding_bag_quantized`](crate::embedding_bag::embedding_bag_quantized); what a linear layer does
-//! with such weights is in `linear`.
+//! [`embedding_bag_quantized`](crate::embedding_bag::embedding_bag_quantized); a linear layer
+//! with such weights is [`linear_f16`] or [`linear_int8`].
 //!
 //! A row of `D` numbers in each [`RowFormat`]:
 //!
@@ -16,15 +16,14 @@
 //!
 //! Weights of linear layers are [f16](linear_f16) or [8 bits](linear_int8).
 
-mod f16;
-pub mod half;
-mod int8;
+mod layer_f16;
+mod layer_int8;
 
-pub use f16::{f16_len, linear_f16, pack_f16};
-pub use int8::{INT8_MAX_INPUTS, int8_len, linear_int8, pack_int8};
+pub use layer_f16::{f16_len, linear_f16, pack_f16};
+pub use layer_int8::{INT8_MAX_INPUTS, int8_len, linear_int8, pack_int8};
 
 use crate::check;
-use half::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
+use half::{bf16, f16};
 
 /// Added to the range of a row of 8 bits, so that one of equal numbers divides by something.
 const RANGE_EPS: f32 = 1e-8;
@@ -59,7 +58,7 @@ impl RowFormat {
     pub fn max_value(self) -> f32 {
         match self {
             RowFormat::F16 | RowFormat::Int4 => 65504.0,
-            RowFormat::Bf16 => bf16_to_f32(0x7f7f),
+            RowFormat::Bf16 => bf16::MAX.to_f32(),
             RowFormat::Int8 => f32::MAX / 2.0, // the range of a row is finite, too
         }
     }
@@ -123,8 +122,8 @@ pub fn quantize_rows(format: RowFormat, values: &[f32], dim: usize, out: &mut [u
         return;
     }
     let quantize = match format {
-        RowFormat::F16 => |row: &[f32], out: &mut [u8]| halves(row, f32_to_f16, out),
-        RowFormat::Bf16 => |row: &[f32], out: &mut [u8]| halves(row, f32_to_bf16, out),
+        RowFormat::F16 => |row: &[f32], out: &mut [u8]| halves(row, |v| f16::from_f32(v).to_le_bytes(), out),
+        RowFormat::Bf16 => |row: &[f32], out: &mut [u8]| halves(row, |v| bf16::from_f32(v).to_le_bytes(), out),
         RowFormat::Int8 => quantize_int8,
         RowFormat::Int4 => quantize_int4,
     };
@@ -146,25 +145,25 @@ pub fn dequantize_rows(format: RowFormat, bytes: &[u8], dim: usize, out: &mut [f
         return;
     }
     for (row, out) in bytes.chunks_exact(format.row_bytes(dim)).zip(out.chunks_exact_mut(dim)) {
-        let half = |at: usize| u16::from_le_bytes([row[at], row[at + 1]]);
+        let half = |at: usize| f16::from_le_bytes([row[at], row[at + 1]]).to_f32();
         let single = |at: usize| f32::from_le_bytes([row[at], row[at + 1], row[at + 2], row[at + 3]]);
         for (d, v) in out.iter_mut().enumerate() {
             *v = match format {
-                RowFormat::F16 => f16_to_f32(half(2 * d)),
-                RowFormat::Bf16 => bf16_to_f32(half(2 * d)),
+                RowFormat::F16 => half(2 * d),
+                RowFormat::Bf16 => bf16::from_le_bytes([row[2 * d], row[2 * d + 1]]).to_f32(),
                 RowFormat::Int8 => f32::from(row[d]) * single(dim) + single(dim + 4),
                 RowFormat::Int4 => {
                     let (q, end) = (row[d / 2] >> (4 * (d % 2)) & 15, dim.div_ceil(2));
-                    f32::from(q) * f16_to_f32(half(end)) + f16_to_f32(half(end + 2))
+                    f32::from(q) * half(end) + half(end + 2)
                 }
             };
         }
     }
 }
 
-fn halves(row: &[f32], narrow: fn(f32) -> u16, out: &mut [u8]) {
+fn halves(row: &[f32], narrow: fn(f32) -> [u8; 2], out: &mut [u8]) {
     for (v, half) in row.iter().zip(out.as_chunks_mut::<2>().0) {
-        *half = narrow(*v).to_le_bytes();
+        *half = narrow(*v);
     }
 }
 
@@ -185,13 +184,13 @@ fn quantize_int8(row: &[f32], out: &mut [u8]) {
 
 fn quantize_int4(row: &[f32], out: &mut [u8]) {
     let (min, max) = bounds(row);
-    let half_min = f32_to_f16(min);
-    let min = f16_to_f32(half_min);
-    let mut half_scale = f32_to_f16((max - min) / 15.0);
+    let half_min = f16::from_f32(min);
+    let min = half_min.to_f32();
+    let mut half_scale = f16::from_f32((max - min) / 15.0);
     // Zero, or so small that its inverse is infinite: then every number of the row is the minimum.
-    let mut inverse = 1.0 / f16_to_f32(half_scale);
+    let mut inverse = 1.0 / half_scale.to_f32();
     if max == min || inverse.is_infinite() {
-        (half_scale, inverse) = (f32_to_f16(1.0), 1.0);
+        (half_scale, inverse) = (f16::ONE, 1.0);
     }
     let (numbers, tail) = out.split_at_mut(row.len().div_ceil(2));
     let q = |v: f32| ((v - min) * inverse).round_ties_even().clamp(0.0, 15.0) as u8;

@@ -25,8 +25,8 @@ use crate::check;
 use crate::columns::{AHEAD, Columns, with_blocks};
 use crate::isa::{Isa, Kernel};
 use crate::quantized::RowFormat;
-use crate::quantized::half::f16_to_f32;
 use crate::simd::Simd;
+use half::f16;
 
 /// Pools `B` bags of rows of `table` (num_embeddings rows of `dim` numbers in `format`) as
 /// [`embedding_bag`](super::embedding_bag) does of f32 rows: bag `b` goes to
@@ -173,7 +173,7 @@ impl Layout for Int4 {
     unsafe fn scale_and_min(row: *const u8, dim: usize) -> [f32; 2] {
         // SAFETY: four bytes follow the numbers; the caller vouches for the row.
         let end = unsafe { row.add(dim.div_ceil(2)).cast::<[[u8; 2]; 2]>().read() };
-        end.map(|half| f16_to_f32(u16::from_le_bytes(half)))
+        end.map(|half| f16::from_le_bytes(half).to_f32())
     }
     #[inline(always)]
     unsafe fn load<S: Simd>(simd: S, from: *const u8) -> S::V {

@@ -2,7 +2,7 @@
 //! compiler turns them into whatever vectors the target guarantees (two SSE registers on x86-64).
 
 use super::Simd;
-use crate::quantized::half::{bf16_to_f32, f16_to_f32};
+use half::{bf16, f16};
 
 /// The token of the set that every target has.
 #[derive(Debug, Clone, Copy)]
@@ -66,14 +66,14 @@ impl Simd for Scalar {
     unsafe fn load_f16(self, from: *const u8) -> F32x8 {
         // SAFETY: the caller vouches for sixteen readable bytes.
         let halves = unsafe { from.cast::<[[u8; 2]; 8]>().read() };
-        F32x8(halves.map(|half| f16_to_f32(u16::from_le_bytes(half))))
+        F32x8(halves.map(|half| f16::from_le_bytes(half).to_f32()))
     }
 
     #[inline(always)]
     unsafe fn load_bf16(self, from: *const u8) -> F32x8 {
         // SAFETY: the caller vouches for sixteen readable bytes.
         let halves = unsafe { from.cast::<[[u8; 2]; 8]>().read() };
-        F32x8(halves.map(|half| bf16_to_f32(u16::from_le_bytes(half))))
+        F32x8(halves.map(|half| bf16::from_le_bytes(half).to_f32()))
     }
 
     #[inline(always)]

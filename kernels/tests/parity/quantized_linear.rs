@@ -2,9 +2,9 @@
 
 use crate::common::{Guarded, Random, assert_bits, assert_close, sum_tolerance};
 use dlrm_kernels::gemm::{Activation, linear, pack_forward_panel, packed_len, panel_width};
-use dlrm_kernels::quantized::half::{f16_to_f32, f32_to_f16};
 use dlrm_kernels::quantized::*;
 use dlrm_kernels::{Isa, Scratch, reference};
+use half::f16;
 
 /// M × N × K: one row and one column, tails of every kind, tiles of every height, a layer of a model.
 const SHAPES: [[usize; 3]; 14] = [
@@ -109,7 +109,7 @@ fn int8_rows_do_not_depend_on_their_batch() {
 fn f16_is_the_f32_layer_of_rounded_weights() {
     for_each(|isa, case| {
         let [m, n, k] = case.shape;
-        let rounded: Vec<f32> = case.w.iter().map(|&v| f16_to_f32(f32_to_f16(v))).collect();
+        let rounded: Vec<f32> = case.w.iter().map(|&v| f16::from_f32(v).to_f32()).collect();
         let mut panels = vec![0.0; packed_len(isa, n, k)];
         for (i, panel) in panels.chunks_mut(k * panel_width(isa)).enumerate() {
             pack_forward_panel(isa, &rounded, n, k, i, panel);

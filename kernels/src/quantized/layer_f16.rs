@@ -12,13 +12,13 @@
 //! which a batch of hundreds of rows does not notice; one row alone takes longer than with f32, as then to widen
 //! is most of the work.
 
-use super::half::f32_to_f16;
 use crate::check;
 use crate::gemm::microkernel::{Epilogue, Left, Right, RowTiles, Target, accumulate_for, for_each_row_tile, write};
 use crate::gemm::{Activation, packed_len, panel_width};
 use crate::isa::{Isa, Kernel};
 use crate::scratch::Scratch;
 use crate::simd::Simd;
+use half::f16;
 
 /// Numbers in the packed `W` (N × K).
 pub fn f16_len(isa: Isa, n: usize, k: usize) -> usize {
@@ -39,7 +39,7 @@ pub fn pack_f16(isa: Isa, w: &[f32], n: usize, k: usize, out: &mut [u16]) {
     for (i, row) in w.chunks_exact(k.max(1)).enumerate() {
         let panel = &mut out[i / nr * nr * k..][..nr * k];
         for (p, v) in row.iter().enumerate() {
-            panel[p * nr + i % nr] = f32_to_f16(*v).to_le();
+            panel[p * nr + i % nr] = f16::from_f32(*v).to_bits().to_le();
         }
     }
 }
