@@ -63,6 +63,12 @@ impl Stream {
         }
     }
 
+    /// A native stream that depends on where this one stands, and does not move it.
+    pub(crate) fn fork(&self) -> Self {
+        // The first draw of a native stream is often the key of a table: mixed, it is another seed.
+        Self::native(mix(self.clone().uniform().to_bits()))
+    }
+
     /// A number of `[0, 1)` with 53 random bits: `np.random.random_sample()`.
     #[inline]
     pub fn uniform(&mut self) -> f64 {

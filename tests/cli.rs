@@ -71,7 +71,7 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
         (&["--model", "dcn", "--cross-rank", "8"], "--cross-rank: expected --model dcn-v2 beside it"),
         (&["--model", "dcn-v2", "--cross-layers", "0"], "invalid value '0' for '--cross-layers <LAYERS>'"),
         (&["--qr-flag", "--md-flag"], "'--qr-flag' cannot be used with '--md-flag'"),
-        (&["--qr-threshold", "20"], "--qr-flag"),
+        (&["--qr-threshold", "20"], "--qr-threshold: expected --qr-flag beside it"),
         (&["--qr-flag", "--qr-collisions", "0"], "invalid value '0' for '--qr-collisions <IDS>'"),
         (&["--md-flag", "--md-temperature=-1"], "for '--md-temperature <ALPHA>': expected a number of at least 0"),
         (

@@ -197,6 +197,26 @@ fn published_command_lines_run() {
     }
 }
 
+/// Tables of 4, 3 and 2 rows, of which some are over the threshold: the mixes at which the reference stops.
+#[test]
+fn compressed_tables_stand_beside_small_ones() {
+    let plain = losses(TINY);
+    assert_eq!(losses(&format!("{TINY} --qr-flag")), plain, "no table is over the threshold");
+    assert_eq!(losses(&format!("{TINY} --md-flag")), plain, "no table is over the threshold");
+    for line in [
+        "--qr-flag --qr-threshold=2 --qr-collisions=2",
+        "--qr-flag --qr-threshold=3 --qr-operation=add",
+        "--qr-flag --qr-threshold=3 --qr-operation=concat --arch-sparse-feature-size=1",
+        "--md-flag --md-threshold=2 --md-temperature=0.9",
+        "--md-flag --md-threshold=3 --md-temperature=2 --md-round-dims",
+    ] {
+        let losses = losses(&format!("{TINY} {line}"));
+        let numbers: Vec<f64> = losses.split(' ').map(|loss| loss.parse().unwrap()).collect();
+        assert!(numbers.len() == 3 && numbers.iter().all(|loss| (0.0..1.0).contains(loss)), "{line}: {losses}");
+        assert_ne!(losses, plain, "{line}");
+    }
+}
+
 #[test]
 fn a_mistake_gets_one_line_and_exit_code_1() {
     for (line, expected) in [
@@ -217,8 +237,12 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
         ("--mini-batch-size=2 --data-size=6 --nepochs=9 --learning-rate=1e30", "a lower --learning-rate, or"),
         ("--data-generation=synthetic", "./input/dist_emb_0.log: No such file or directory"),
         ("--arch-embedding-size=4294967296 --arch-sparse-feature-size=2 ", "the model's parameters need "),
-        ("--qr-flag", "--qr-flag: random has no quotient-remainder tables yet"),
-        ("--md-flag", "--md-flag: random has no mixed-dimension tables yet"),
+        ("--qr-flag --md-flag", "'--qr-flag' cannot be used with '--md-flag'"),
+        ("--qr-flag --weighted-pooling=fixed", "weighted pooling: expected tables that are not compressed"),
+        (
+            "--qr-flag --qr-operation=concat",
+            "--arch-mlp-bot 4-3-2: the last width, 2, is expected to be twice --arch-sparse-feature-size, 2",
+        ),
         ("--loss-threshold=0.5", "--loss-threshold 0.5: nothing is between it and 1 - 0.5, expected below 0.5"),
         ("--inference-only --quantize-emb-with-bit=8", "--quantize-emb-with-bit: random has 32 bits only"),
         ("--inference-only --quantize-mlp-with-bit=8", "--quantize-mlp-with-bit: random has 32 bits only"),

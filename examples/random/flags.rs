@@ -1,6 +1,7 @@
 //! The reference's flags, in its order and with its defaults (`run` of `dlrm_s_pytorch.py`).
 
 use crate::support::Widths;
+use crate::support::compression_flags::CompressionFlags;
 use clap::{Args, ValueEnum};
 use std::fmt::{self, Display};
 use std::path::PathBuf;
@@ -34,6 +35,8 @@ pub struct ModelFlags {
     /// A weight for each row of a table, 1 at first: `fixed`, or anything else for learned ones.
     #[arg(long, value_name = "fixed|learned")]
     pub weighted_pooling: Option<String>,
+    #[command(flatten)]
+    pub tables: CompressionFlags,
     /// What is learned from: mse, bce, or wbce with --loss-weights.
     #[arg(long, value_enum, default_value_t = LossFunction::Mse)]
     pub loss_function: LossFunction,

@@ -138,7 +138,7 @@ fn run(args: &Args) -> Result<()> {
     let threshold = setup::loss_threshold(&args.model)?;
     let mut data = setup::data(args)?;
     let backend = cpu(args.run.threads.into())?;
-    let mut notes = args.others.notes();
+    let mut notes = args.others.notes(args.model.tables.unused().map(|(flag, _)| flag));
     notes.extend(setup::notes(args));
     notes.iter().for_each(|note| eprintln!("note: {note}"));
     println!("Using CPU...");

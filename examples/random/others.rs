@@ -8,22 +8,6 @@ use dlrm::{Error, Result};
 #[derive(Args)]
 pub struct OtherFlags {
     #[arg(long, hide = true)]
-    md_flag: bool,
-    #[arg(long, hide = true)]
-    md_threshold: Option<i64>,
-    #[arg(long, hide = true)]
-    md_temperature: Option<f64>,
-    #[arg(long, hide = true)]
-    md_round_dims: bool,
-    #[arg(long, hide = true)]
-    qr_flag: bool,
-    #[arg(long, hide = true)]
-    qr_threshold: Option<i64>,
-    #[arg(long, hide = true)]
-    qr_operation: Option<String>,
-    #[arg(long, hide = true)]
-    qr_collisions: Option<i64>,
-    #[arg(long, hide = true)]
     activation_function: Option<String>,
     #[arg(long, hide = true)]
     data_set: Option<String>,
@@ -91,8 +75,6 @@ impl OtherFlags {
         let quantized = |bits: Option<i64>| inference_only && bits.is_some_and(|bits| bits != 32);
         let is_path = |path: &Option<String>| path.as_ref().is_some_and(|path| !path.is_empty());
         let refused = [
-            (self.md_flag, "--md-flag: random has no mixed-dimension tables yet"),
-            (self.qr_flag, "--qr-flag: random has no quotient-remainder tables yet"),
             (
                 quantized(self.quantize_emb_with_bit),
                 "--quantize-emb-with-bit: random has 32 bits only; criteo_kaggle takes it",
@@ -121,11 +103,12 @@ impl OtherFlags {
         }
     }
 
-    /// Lines about what was accepted and does nothing, or not what someone may expect.
-    pub fn notes(&self) -> Vec<String> {
+    /// Lines about what was accepted and does nothing, or not what someone may expect; `unused` are flags of the model
+    /// that do nothing either.
+    pub fn notes(&self, unused: impl Iterator<Item = &'static str>) -> Vec<String> {
         let mut notes = Vec::new();
-        let without_effect: Vec<&str> =
-            self.without_effect().into_iter().filter(|&(given, _)| given).map(|(_, flag)| flag).collect();
+        let others = self.without_effect().into_iter().filter(|&(given, _)| given).map(|(_, flag)| flag);
+        let without_effect: Vec<&str> = unused.chain(others).collect();
         if !without_effect.is_empty() {
             notes.push(format!("no effect on random data, as in the reference: {}", without_effect.join(", ")));
         }
@@ -145,14 +128,8 @@ impl OtherFlags {
     }
 
     /// Whether each of the flags was given that mean nothing in the reference's random mode.
-    fn without_effect(&self) -> [(bool, &'static str); 26] {
+    fn without_effect(&self) -> [(bool, &'static str); 20] {
         [
-            (self.md_threshold.is_some(), "--md-threshold"),
-            (self.md_temperature.is_some(), "--md-temperature"),
-            (self.md_round_dims, "--md-round-dims"),
-            (self.qr_threshold.is_some(), "--qr-threshold"),
-            (self.qr_operation.is_some(), "--qr-operation"),
-            (self.qr_collisions.is_some(), "--qr-collisions"),
             (self.activation_function.as_ref().is_some_and(|name| name != "relu"), "--activation-function"),
             (self.data_set.is_some(), "--data-set"),
             (self.raw_data_file.is_some(), "--raw-data-file"),

@@ -6,7 +6,7 @@ use crate::support::Widths;
 use dlrm::backend::{Interaction, LossKind, Pooling};
 use dlrm::data::random::{Distribution, RandomBatches, RandomConfig};
 use dlrm::data::trace::StackDistribution;
-use dlrm::nn::{DlrmConfig, WeightedPooling};
+use dlrm::nn::{Compression, DlrmConfig, QrOperation, WeightedPooling};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
 use dlrm::{Error, Result, Stream};
 use std::path::{Path, PathBuf};
@@ -17,10 +17,14 @@ const MOST_IDS: u64 = 1 << 28;
 pub fn config(flags: &ModelFlags) -> Result<DlrmConfig> {
     let (Widths(bottom), Widths(top)) = (&flags.arch_mlp_bot, &flags.arch_mlp_top);
     let (dim, out) = (flags.arch_sparse_feature_size as usize, bottom[bottom.len() - 1]);
-    if dim != out {
+    let compression = flags.tables.compression();
+    // Quotients beside remainders are vectors of twice the length.
+    let concat = matches!(compression, Some(Compression::QuotientRemainder { operation: QrOperation::Concat, .. }));
+    let (expected, twice) = if concat { (2 * dim, "twice ") } else { (dim, "") };
+    if out != expected {
         let bottom = &flags.arch_mlp_bot;
         return Err(Error::Config(format!(
-            "--arch-mlp-bot {bottom}: the last width, {out}, is expected to be --arch-sparse-feature-size, {dim}"
+            "--arch-mlp-bot {bottom}: the last width, {out}, is expected to be {twice}--arch-sparse-feature-size, {dim}"
         )));
     }
     if top[top.len() - 1] != 1 {
@@ -30,7 +34,7 @@ pub fn config(flags: &ModelFlags) -> Result<DlrmConfig> {
     let config = DlrmConfig {
         dense_features: bottom[0],
         num_embeddings: flags.arch_embedding_size.0.clone(),
-        embedding_dim: dim,
+        embedding_dim: out,
         bottom_mlp: bottom[1..].to_vec(),
         top_mlp: top.clone(),
         interaction: match flags.arch_interaction_op {
@@ -44,7 +48,7 @@ pub fn config(flags: &ModelFlags) -> Result<DlrmConfig> {
             _ => WeightedPooling::Learned,
         }),
         cross: None,
-        compression: None,
+        compression,
     };
     config.validate()?;
     Ok(config)

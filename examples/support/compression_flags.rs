@@ -9,27 +9,26 @@ pub struct CompressionFlags {
     /// Put two tables in the place of each large one, looked up by quotient and remainder of the id.
     #[arg(long, conflicts_with = "md_flag")]
     pub qr_flag: bool,
-    /// Rows above which a table is large, with --qr-flag.
-    #[arg(long, value_name = "ROWS", requires = "qr_flag", default_value_t = 200)]
-    pub qr_threshold: u32,
-    /// How the two vectors become one; concat makes each half as long.
-    #[arg(long, value_name = "OPERATION", requires = "qr_flag", value_enum, default_value_t = QrOperationName::Mult)]
-    pub qr_operation: QrOperationName,
-    /// How many ids share a row of the first table.
-    #[arg(long, value_name = "IDS", requires = "qr_flag", default_value_t = 4,
-        value_parser = clap::value_parser!(u32).range(1..))]
-    pub qr_collisions: u32,
+    /// Rows above which a table is large, for --qr-flag [default: 200].
+    #[arg(long, value_name = "ROWS")]
+    pub qr_threshold: Option<u32>,
+    /// How the two vectors become one; concat takes halves [default: mult].
+    #[arg(long, value_name = "OPERATION", value_enum)]
+    pub qr_operation: Option<QrOperationName>,
+    /// How many ids share a row of the first table [default: 4].
+    #[arg(long, value_name = "IDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub qr_collisions: Option<u32>,
     /// Make the rows of large tables the shorter the more there are, with a matrix after each table.
     #[arg(long)]
     pub md_flag: bool,
-    /// Rows above which a table is large, with --md-flag.
-    #[arg(long, value_name = "ROWS", requires = "md_flag", default_value_t = 200)]
-    pub md_threshold: u32,
-    /// The power of the number of rows that a row is shorter by; 0 leaves all as they are.
-    #[arg(long, value_name = "ALPHA", requires = "md_flag", default_value_t = 0.3, value_parser = temperature)]
-    pub md_temperature: f64,
+    /// Rows above which a table is large, for --md-flag [default: 200].
+    #[arg(long, value_name = "ROWS")]
+    pub md_threshold: Option<u32>,
+    /// The power of the number of rows that a row is shorter by; 0 leaves all as they are [default: 0.3].
+    #[arg(long, value_name = "ALPHA", value_parser = temperature)]
+    pub md_temperature: Option<f64>,
     /// Make the lengths of rows powers of two.
-    #[arg(long, requires = "md_flag")]
+    #[arg(long)]
     pub md_round_dims: bool,
 }
 
@@ -48,18 +47,38 @@ fn temperature(text: &str) -> Result<f64, String> {
 impl CompressionFlags {
     pub fn compression(&self) -> Option<Compression> {
         if self.qr_flag {
-            let operation = match self.qr_operation {
-                QrOperationName::Mult => QrOperation::Mult,
-                QrOperationName::Add => QrOperation::Add,
-                QrOperationName::Concat => QrOperation::Concat,
-            };
-            let (threshold, collisions) = (self.qr_threshold as usize, self.qr_collisions);
-            return Some(Compression::QuotientRemainder { threshold, collisions, operation });
+            return Some(Compression::QuotientRemainder {
+                threshold: self.qr_threshold.unwrap_or(200) as usize,
+                collisions: self.qr_collisions.unwrap_or(4),
+                operation: match self.qr_operation {
+                    None | Some(QrOperationName::Mult) => QrOperation::Mult,
+                    Some(QrOperationName::Add) => QrOperation::Add,
+                    Some(QrOperationName::Concat) => QrOperation::Concat,
+                },
+            });
         }
         self.md_flag.then_some(Compression::MixedDimension {
-            threshold: self.md_threshold as usize,
-            temperature: self.md_temperature,
+            threshold: self.md_threshold.unwrap_or(200) as usize,
+            temperature: self.md_temperature.unwrap_or(0.3),
             round_dims: self.md_round_dims,
         })
+    }
+
+    /// The flags that say how to do what is not asked for, and the flag that would.
+    pub fn unused(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let md = [
+            (self.md_threshold.is_some(), "--md-threshold"),
+            (self.md_temperature.is_some(), "--md-temperature"),
+            (self.md_round_dims, "--md-round-dims"),
+        ];
+        let qr = [
+            (self.qr_threshold.is_some(), "--qr-threshold"),
+            (self.qr_operation.is_some(), "--qr-operation"),
+            (self.qr_collisions.is_some(), "--qr-collisions"),
+        ];
+        let (md_flag, qr_flag) = (self.md_flag, self.qr_flag);
+        let md = md.into_iter().filter(move |&(given, _)| given && !md_flag).map(|(_, flag)| (flag, "--md-flag"));
+        let qr = qr.into_iter().filter(move |&(given, _)| given && !qr_flag).map(|(_, flag)| (flag, "--qr-flag"));
+        md.chain(qr)
     }
 }

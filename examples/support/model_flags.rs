@@ -53,6 +53,9 @@ impl ModelFlags {
             return unused("--cross-layers", "dcn or dcn-v2");
         }
         let layers = |default: usize| self.cross_layers.map_or(default, |layers| layers as usize);
+        if let Some((flag, of)) = self.tables.unused().next() {
+            return Err(Error::Config(format!("{flag}: expected {of} beside it")));
+        }
         let dlrm = DlrmConfig { compression: self.tables.compression(), ..dlrm };
         dlrm.validate()?;
         match self.model {

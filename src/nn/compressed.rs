@@ -33,8 +33,12 @@ impl CompressedEmbeddings {
     /// | short rows | `emb_l.{t}.embs.weight` | `U(−√(1/n), √(1/n))` |
     /// | their matrix | `emb_l.{t}.proj.weight` | Xavier's uniform law |
     ///
-    /// `n` is the number of rows asked for. (That the values of quotients and remainders are all positive comes from a
-    /// bound that the reference leaves at its default, 1; products of two values near 0 would barely learn.)
+    /// `n` is the number of rows asked for. That the values of quotients and remainders are all positive comes from a
+    /// bound that the reference leaves at its default, 1; products of two values near 0 would barely learn.
+    ///
+    /// Quotients, remainders and matrices are drawn from a stream of their own, which begins where `stream` stands and
+    /// does not move it: the reference takes them from PyTorch's generator and not from NumPy's, so that with NumPy's
+    /// stream all other values are the reference's.
     ///
     /// # Panics
     /// If there is no table.
@@ -48,6 +52,7 @@ impl CompressedEmbeddings {
     ) -> Self {
         assert!(!num_embeddings.is_empty(), "CompressedEmbeddings: no table");
         let shapes = compression.shapes(num_embeddings, embedding_dim);
+        let mut own = stream.fork();
         let new = |(t, (&rows, shape)): (usize, (&usize, TableShape))| {
             let name = format!("emb_l.{t}");
             match shape {
@@ -58,7 +63,7 @@ impl CompressedEmbeddings {
                     let mut part = |part: &str, part_rows: usize| {
                         let low = (1.0 / rows as f64).sqrt();
                         let name = format!("{name}.weight_{part}");
-                        let table = init::uniform_table(params, name, part_rows, width, [low, 1.0], stream);
+                        let table = init::uniform_table(params, name, part_rows, width, [low, 1.0], &mut own);
                         EmbeddingBag { table, pooling }
                     };
                     let quotient = part("q", rows.div_ceil(collisions as usize));
@@ -71,7 +76,7 @@ impl CompressedEmbeddings {
                         return CompressedTable::Plain(bag);
                     }
                     let name = format!("{name}.proj.weight");
-                    let projection = init::xavier_uniform(params, name, embedding_dim, width, stream);
+                    let projection = init::xavier_uniform(params, name, embedding_dim, width, &mut own);
                     CompressedTable::Projected { bag, projection }
                 }
             }
