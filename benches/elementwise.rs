@@ -1,5 +1,5 @@
 //! Losses and activations of a batch of 2048 logits and of a 2048 × 512 layer, one thread. ReLU's
-//! backward on every instruction set; logistic functions and losses are the same plain code on all.
+//! backward and the products of cross layers on every instruction set; logistic functions and losses are the same plain code on all.
 
 mod common;
 
@@ -62,5 +62,27 @@ fn relu(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! { name = benches; config = common::criterion(); targets = losses, relu }
+/// What cross layers do with a batch of 2048 vectors as long as MLPerf's.
+fn products(c: &mut Criterion) {
+    const N: usize = 3456;
+    let mut stream = Stream::native(3);
+    let [a, b] = [0; 2].map(|_| values(B * N, &mut stream));
+    let (a, b) = (a.as_slice(), b.as_slice());
+    let expected: Vec<f32> = a.iter().zip(b).map(|(&a, &b)| 1.0 + a * b).collect();
+    let mut group = c.benchmark_group("elementwise/mul-add");
+    group.throughput(Throughput::Bytes((4 * size_of::<f32>() * B * N) as u64));
+    for isa in Isa::available() {
+        let mut found = Buffer::zeros(B * N);
+        let found = found.as_mut_slice();
+        found.fill(1.0);
+        elementwise::mul_add(isa, a, b, found);
+        check("mul_add", found, &expected, 0.0);
+        group.bench_function(BenchmarkId::new(isa.name(), "2048x3456"), |bencher| {
+            bencher.iter(|| elementwise::mul_add(isa, a, b, found));
+        });
+    }
+    group.finish();
+}
+
+criterion_group! { name = benches; config = common::criterion(); targets = losses, relu, products }
 criterion_main!(benches);
