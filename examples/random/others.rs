@@ -83,9 +83,9 @@ impl OtherFlags {
                 quantized(self.quantize_mlp_with_bit),
                 "--quantize-mlp-with-bit: random has 32 bits only; criteo_kaggle takes it",
             ),
-            (self.save_onnx, "--save-onnx: random writes no ONNX file yet"),
-            (is_path(&self.save_model), "--save-model: random saves no model yet"),
-            (is_path(&self.load_model), "--load-model: random loads no model yet"),
+            (self.save_onnx, "--save-onnx: random writes no ONNX file; export_onnx does"),
+            (is_path(&self.save_model), "--save-model: random saves no model; criteo_kaggle does"),
+            (is_path(&self.load_model), "--load-model: random loads no model; criteo_kaggle does"),
             (
                 self.mlperf_logging,
                 "--mlperf-logging: random prints no MLPerf log yet; criteo_kaggle tests with AUC and log loss, and \
