@@ -14,13 +14,15 @@ use crate::error::{Error, Result};
 pub struct JaggedTensor {
     values: Vec<u32>,
     offsets: Vec<u32>,
-    weights: Option<Vec<f32>>,
+    /// As many as values if there are weights, and else none: the memory stays.
+    weights: Vec<f32>,
+    weighted: bool,
 }
 
 impl Default for JaggedTensor {
     /// No bag at all (`B = 0`).
     fn default() -> Self {
-        JaggedTensor { values: Vec::new(), offsets: vec![0], weights: None }
+        JaggedTensor { values: Vec::new(), offsets: vec![0], weights: Vec::new(), weighted: false }
     }
 }
 
@@ -47,7 +49,7 @@ impl JaggedTensor {
         {
             return bad(format!("{} weights for {} ids", w.len(), values.len()));
         }
-        Ok(JaggedTensor { values, offsets, weights })
+        Ok(JaggedTensor { values, offsets, weighted: weights.is_some(), weights: weights.unwrap_or_default() })
     }
 
     /// One id a bag: what a row of Criteo has in each categorical column.
@@ -56,7 +58,7 @@ impl JaggedTensor {
     /// If there are more than `u32::MAX` ids.
     pub fn one_per_bag(values: Vec<u32>) -> Self {
         let n = u32::try_from(values.len()).expect("at most u32::MAX ids");
-        JaggedTensor { values, offsets: (0..=n).collect(), weights: None }
+        JaggedTensor { values, offsets: (0..=n).collect(), ..JaggedTensor::default() }
     }
 
     /// The number of bags, `B`.
@@ -76,7 +78,7 @@ impl JaggedTensor {
 
     /// A weight for each lookup, if there are any.
     pub fn weights(&self) -> Option<&[f32]> {
-        self.weights.as_deref()
+        self.weighted.then_some(&self.weights)
     }
 
     /// The ids of bag `b`.
@@ -91,7 +93,8 @@ impl JaggedTensor {
     pub fn clear(&mut self) {
         self.values.clear();
         self.offsets.truncate(1);
-        self.weights = None;
+        self.weights.clear();
+        self.weighted = false;
     }
 
     /// Appends an unweighted bag.
@@ -99,16 +102,16 @@ impl JaggedTensor {
     /// # Panics
     /// If the ids no longer fit `u32` offsets, or if earlier bags have weights.
     pub fn push_bag(&mut self, ids: &[u32]) {
-        assert!(self.weights.is_none(), "push_bag: unweighted bag after weighted ones");
+        assert!(!self.weighted, "push_bag: unweighted bag after weighted ones");
         self.values.extend_from_slice(ids);
         self.offsets.push(u32::try_from(self.values.len()).expect("at most u32::MAX ids"));
     }
 
     /// Gives each lookup the weight `weight(id)`, in the memory it already has.
     pub(crate) fn weigh(&mut self, weight: impl Fn(u32) -> f32) {
-        let weights = self.weights.get_or_insert_default();
-        weights.clear();
-        weights.extend(self.values.iter().map(|&id| weight(id)));
+        self.weighted = true;
+        self.weights.clear();
+        self.weights.extend(self.values.iter().map(|&id| weight(id)));
     }
 
     /// Puts `map(id)` in the place of each id.
@@ -120,9 +123,7 @@ impl JaggedTensor {
     pub fn copy_from(&mut self, other: &JaggedTensor) {
         self.values.clone_from(&other.values);
         self.offsets.clone_from(&other.offsets);
-        match (&mut self.weights, &other.weights) {
-            (Some(mine), Some(w)) => mine.clone_from(w),
-            (mine, w) => mine.clone_from(w),
-        }
+        self.weights.clone_from(&other.weights);
+        self.weighted = other.weighted;
     }
 }

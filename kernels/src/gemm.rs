@@ -30,6 +30,7 @@
 pub(crate) mod microkernel;
 mod pack;
 mod packed;
+mod row;
 mod weight;
 
 pub use pack::{pack_backward_panel, pack_forward_panel, packed_backward_len, packed_len, panel_width};

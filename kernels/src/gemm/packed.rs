@@ -57,6 +57,9 @@ impl Kernel for Packed<'_> {
         if self.n == 0 || self.m == 0 {
             return;
         }
+        if self.m == 1 && !self.add && (self.k <= KC || self.n <= FEW_COLUMNS) {
+            return self.row(simd); // one chain for each sum, as everything below has up to here
+        }
         if self.k <= IN_PLACE || self.n <= FEW_COLUMNS {
             return if self.add { self.in_place::<S, true>(simd) } else { self.in_place::<S, false>(simd) };
         }

@@ -7,7 +7,7 @@ use dlrm_kernels::reference;
 use dlrm_kernels::{Isa, Scratch};
 
 /// M, N, K: each odd size in each place, tile sizes ± 1, blocks of samples, and zeros.
-const SHAPES: [[usize; 3]; 29] = [
+const SHAPES: [[usize; 3]; 36] = [
     [1, 1, 1],
     [7, 13, 16],
     [13, 16, 7],
@@ -37,6 +37,13 @@ const SHAPES: [[usize; 3]; 29] = [
     [1030, 33, 5],
     [20, 530, 3],
     [29, 1025, 70],
+    [1, 512, 13],
+    [1, 256, 512],
+    [1, 100, 367],
+    [1, 33, 1100],
+    [1, 130, 1100],
+    [1, 700, 1024],
+    [1, 2, 300],
 ];
 
 fn pack_forward(isa: Isa, w: &[f32], n: usize, k: usize) -> Vec<f32> {
@@ -151,7 +158,7 @@ fn bias_sums_agree_with_the_plain_loop() {
 #[test]
 fn pieces_have_the_same_bits_as_the_whole() {
     // Read in place, a narrow weight gradient, and packed both ways.
-    for shape in [[301, 77, 83], [301, 530, 5], [101, 530, 600]] {
+    for shape in [[301, 77, 83], [301, 530, 5], [101, 530, 600], [7, 200, 1030]] {
         pieces_of(shape);
     }
 }
