@@ -33,7 +33,7 @@ pub trait Model: Send + Sync {
     /// Whether `batch` fits: numbers of features, ids below their table's rows.
     ///
     /// # Errors
-    /// [`Error::Batch`](crate::Error::Batch), with what does not fit.
+    /// [`Error::Batch`], with what does not fit.
     fn check(&self, batch: &Batch) -> Result<()>;
 
     /// The logits of `batch`, `B × 1`.

@@ -44,7 +44,7 @@ impl Dlrm {
     /// MLP; cross layers ([`LowRankCrossNet`], called `crossnet`) before the top MLP.
     ///
     /// # Errors
-    /// [`Error::Config`] if `config` is not [valid](DlrmConfig::validate), or
+    /// [`Error::Config`](crate::Error::Config) if `config` is not [valid](DlrmConfig::validate), or
     /// if the parameters alone need more memory than there is.
     pub fn new(config: &DlrmConfig, params: &mut Parameters, stream: &mut Stream) -> Result<Self> {
         config.validate()?;
