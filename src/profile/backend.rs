@@ -73,7 +73,7 @@ impl Backend for Profiled {
         self.add(
             "linear",
             Some(layer),
-            time.with(&[("x", x.shape()), ("weight", weight.value().shape()), ("y", y.shape())]),
+            time.with(&[("x", x.shape()), ("weight", weight.shape()), ("y", y.shape())]),
             cost::product(layer),
         );
     }
@@ -87,13 +87,13 @@ impl Backend for Profiled {
         act: Activation,
         grads: LinearGrads<'_>,
     ) {
-        let layer = [x.rows(), weight.value().rows(), weight.value().cols()];
+        let layer = [x.rows(), weight.shape()[0], weight.shape()[1]];
         let cost = cost::linear_backward(layer, act, &grads);
         let time = timed(|| self.inner.linear_backward(x, y, dy, weight, act, grads));
         self.add(
             "linear_backward",
             Some(layer),
-            time.with(&[("x", x.shape()), ("weight", weight.value().shape()), ("dy", y.shape())]),
+            time.with(&[("x", x.shape()), ("weight", weight.shape()), ("dy", y.shape())]),
             cost,
         );
     }
