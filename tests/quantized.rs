@@ -1,9 +1,10 @@
 //! Parameters in fewer bytes: the same forward pass, what it changes, and what cannot be done with them.
 
 use dlrm::backend::{Cpu, LossKind, RowFormat, StoredRows, WeightFormat};
-use dlrm::nn::{Dlrm, DlrmConfig, Model, WeightedPooling};
+use dlrm::nn::{Compression, CrossConfig, Dcn, DcnConfig, Dlrm, DlrmConfig, Model, QrOperation, WeightedPooling};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
 use dlrm::parameters::Quantization;
+use dlrm::profile::Profiled;
 use dlrm::train::Trainer;
 use dlrm::{Batch, Error, JaggedTensor, Parameters, Stream, Tape};
 use dlrm_kernels::quantized::dequantize_rows;
@@ -41,7 +42,7 @@ fn batch(b: usize) -> Batch {
     Batch { dense, dense_features: 13, sparse: sparse.to_vec(), labels }
 }
 
-fn logits(model: &Dlrm, params: &Parameters, batch: &Batch) -> Vec<f32> {
+fn logits(model: &dyn Model, params: &Parameters, batch: &Batch) -> Vec<f32> {
     let mut tape = Tape::new(params.backend().clone());
     let logits = model.forward(&mut tape, params, batch);
     tape.value(logits).as_slice().to_vec()
@@ -102,6 +103,35 @@ fn quantized_weights_move_the_logits_a_little() {
     });
     let spread = exact.iter().fold(0.0, |most: f32, v| most.max(v.abs()));
     assert!(off[0] > 0.0 && off[0] < 1e-3 && off[0] < off[1] && off[1] < 0.05, "{off:?} of {spread}");
+}
+
+/// Every model that there is, each under the profiler, which looks at every operation.
+#[test]
+fn every_model_takes_them() {
+    let batch = batch(50);
+    let kaggle = DlrmConfig { top_mlp: vec![32, 1], ..DlrmConfig::criteo_kaggle(ROWS.to_vec()) };
+    let qr = Compression::QuotientRemainder { threshold: 10, collisions: 4, operation: QrOperation::Mult };
+    let md = Compression::MixedDimension { threshold: 10, temperature: 0.3, round_dims: false };
+    let configs = [
+        DlrmConfig { cross: Some(CrossConfig { layers: 2, rank: 8 }), ..kaggle.clone() },
+        DlrmConfig { compression: Some(qr), ..kaggle.clone() },
+        DlrmConfig { compression: Some(md), ..kaggle },
+    ];
+    let backend = || Arc::new(Profiled::new(Arc::new(Cpu::new(1))));
+    let mut models: Vec<(Box<dyn Model>, Parameters)> = Vec::new();
+    for config in configs {
+        let mut params = Parameters::new(backend());
+        models.push((Box::new(Dlrm::new(&config, &mut params, &mut Stream::native(3)).unwrap()), params));
+    }
+    let (config, mut params) = (DcnConfig::criteo_kaggle(ROWS.to_vec()), Parameters::new(backend()));
+    models.push((Box::new(Dcn::new(&config, &mut params, &mut Stream::native(3)).unwrap()), params));
+    for (i, (model, params)) in models.iter().enumerate() {
+        let exact = logits(&**model, params, &batch);
+        let quantization = Quantization { tables: Some(RowFormat::Int8), ..weights(WeightFormat::Int8) };
+        let found = logits(&**model, &params.quantized(quantization).expect("small numbers"), &batch);
+        let off = found.iter().zip(&exact).map(|(f, e)| (f - e).abs()).fold(0.0, f32::max);
+        assert!(off > 0.0 && off < 0.05, "model {i}: {off}");
+    }
 }
 
 /// Sample `i` alone.
