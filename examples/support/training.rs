@@ -25,7 +25,7 @@ pub fn run(
     read: impl FnOnce() -> Result<Box<dyn Samples>> + Send,
 ) -> Result<(Box<dyn Samples>, TimeSplit, Record)> {
     // What is wrong with the flags is said before any row is read.
-    flags.policy(recipe)?;
+    flags.policy(recipe, u32::MAX as usize)?;
     flags.config(recipe, vec![1; 26])?;
     let mut watch = Watch::new(flags.json.as_deref())?;
     let backend = cpu(flags.threads.into())?;
@@ -67,8 +67,9 @@ fn train(
     let model = Dlrm::new(&config, &mut params, &mut Stream::native(flags.seed))?;
     let count = params.count();
     eprintln!("{count} parameters, {:.1} MB; {}", 4e-6 * count as f64, backend.describe());
-    let mut trainer = Trainer::new(model, params, flags.rule(), flags.policy(recipe)?, LossKind::BCE)
-        .with_options(flags.options.options(flags.seed))?;
+    let mut trainer =
+        Trainer::new(model, params, flags.rule(), flags.policy(recipe, split.train().len())?, LossKind::BCE)
+            .with_options(flags.options.options(flags.seed))?;
     let train = RowSource::new(rows, split.train(), flags.batch_size as usize, flags.order());
     let test = RowSource::new(rows, split.test(flags.full_test), TEST_BATCH, Order::InOrder);
     let schedule = Schedule { epochs: flags.epochs, test_freq: flags.test_freq };
