@@ -9,13 +9,13 @@ use clap::Parser;
 use dlrm::baseline::LogisticRegression;
 use dlrm::data::criteo::{DENSE_FEATURES, Dataset, DatasetBuilder, Labels, RowReader, TimeSplit};
 use dlrm::data::preprocess::{Numbering, Options};
-use dlrm::data::source::{BatchSource, MaxIndRange, Order, RowSource, Samples};
+use dlrm::data::source::{BatchSource, Order, RowSource, Samples};
 use dlrm::data::teacher::{Teacher, TeacherConfig};
 use dlrm::metrics::{Evaluator, Score, auc};
 use dlrm::{Batch, Error, Result};
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use support::change_flags::{RangeFlag, changed};
 use support::flags::{Recipe, TrainFlags};
 use support::training::{TEST_BATCH, Trained, run};
 use support::{Meter, cache, run_main};
@@ -42,9 +42,8 @@ struct Args {
     /// Keep the rows of a text in memory, and make no binary dataset of them.
     #[arg(long)]
     no_cache: bool,
-    /// Take the numbers of ids modulo this, so that no table has more rows.
-    #[arg(long, value_name = "ROWS")]
-    max_ind_range: Option<NonZeroU32>,
+    #[command(flatten)]
+    range: RangeFlag,
     #[command(flatten)]
     train: TrainFlags,
 }
@@ -139,10 +138,7 @@ fn train(args: &Args) -> Result<()> {
                 Box::new(dataset)
             }
         };
-        Ok::<Box<dyn Samples>, Error>(match args.max_ind_range {
-            Some(range) => Box::new(MaxIndRange::new(rows, range)),
-            None => rows,
-        })
+        Ok(changed(rows, args.range.change()))
     };
     let Trained { model, rows, split, record } = run(&args.train, &RECIPE, read)?;
     if let Some(probabilities) = probabilities {

@@ -1,5 +1,6 @@
 //! The flags of the examples that train.
 
+use super::change_flags::BucketFlag;
 use super::checkpoint_flags::CheckpointFlags;
 use super::loss_flags::LossFlags;
 use super::model_flags::ModelFlags;
@@ -97,10 +98,8 @@ pub struct TrainFlags {
     /// Leave the last day alone, and test on the last training day instead: to choose a recipe by.
     #[arg(long)]
     pub validate: bool,
-    /// Take each dense feature for an id as well, N a power of e: with 8, small counts have ids of their own [default:
-    /// no].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub dense_buckets: Option<u32>,
+    #[command(flatten)]
+    pub buckets: BucketFlag,
     #[command(flatten)]
     pub options: OptionFlags,
     #[command(flatten)]

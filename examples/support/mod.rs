@@ -6,6 +6,7 @@
 
 pub mod breakdown;
 pub mod cache;
+pub mod change_flags;
 pub mod checkpoint_flags;
 pub mod columns;
 pub mod compression_flags;

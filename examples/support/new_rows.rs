@@ -1,14 +1,15 @@
 //! Rows to score: of a binary dataset, or new ones as text.
 
 use super::cache::is_binary;
+use super::change_flags::{BucketFlag, RangeFlag};
 use clap::Args;
 use dlrm::data::binary::RowFile;
 use dlrm::data::criteo::reader::Input;
 use dlrm::data::criteo::{BadRows, Labels, RowReader};
 use dlrm::data::preprocess::NewRows;
-use dlrm::data::source::Samples;
+use dlrm::data::source::{Change, Samples};
 use dlrm::data::table::{Table, TableRows, TableSchema};
-use dlrm::{Batch, Error, Result};
+use dlrm::{Batch, Error, JaggedTensor, Result};
 use std::path::{Path, PathBuf};
 
 #[derive(Args)]
@@ -25,11 +26,18 @@ pub struct RowsFlags {
     /// Criteo's rows have no label in front, as those of Kaggle's test.txt.
     #[arg(long, conflicts_with = "schema")]
     pub no_labels: bool,
+    #[command(flatten)]
+    pub range: RangeFlag,
+    #[command(flatten)]
+    pub buckets: BucketFlag,
 }
 
 /// Rows, one batch after the other.
 pub struct Rows<'a> {
     source: Source<'a>,
+    changes: Vec<Change>,
+    /// Lists that changes add to a batch.
+    spare: Vec<JaggedTensor>,
     /// How many there are, if that is known.
     pub count: Option<u64>,
     /// Of the dataset whose ids they have.
@@ -50,7 +58,7 @@ impl RowsFlags {
         let path = if data == Path::new("-") { Path::new("/dev/stdin") } else { data };
         if is_binary(path)? {
             let file = RowFile::open(path)?;
-            return work(&mut rows(&file, Source::Dataset(&file, 0), Some(file.rows())));
+            return work(&mut self.rows(&file, Source::Dataset(&file, 0), Some(file.rows())));
         }
         let Some(vocabulary) = &self.vocabulary else {
             return Err(Error::Config(format!(
@@ -61,32 +69,40 @@ impl RowsFlags {
         let file = RowFile::open(vocabulary)?;
         if let Some(schema) = &self.schema {
             let table = Table::open(TableSchema::open(schema)?, &file)?;
-            return work(&mut rows(&file, Source::Table(Box::new(table.rows(path)?)), None));
+            return work(&mut self.rows(&file, Source::Table(Box::new(table.rows(path)?)), None));
         }
         let new = NewRows::of(&file)?;
         let labels = if self.no_labels { Labels::Absent } else { Labels::Present };
         let reader = RowReader::open(path, labels, BadRows::Stop)?;
-        work(&mut rows(&file, Source::Criteo(&new, reader), None))
+        work(&mut self.rows(&file, Source::Criteo(&new, reader), None))
     }
-}
 
-fn rows<'a>(dataset: &RowFile, source: Source<'a>, count: Option<u64>) -> Rows<'a> {
-    let (num_embeddings, vocabulary_checksum) = (dataset.num_embeddings(), dataset.vocabulary_checksum());
-    Rows { source, count, num_embeddings, vocabulary_checksum }
+    fn rows<'a>(&self, dataset: &RowFile, source: Source<'a>, count: Option<u64>) -> Rows<'a> {
+        let (mut num_embeddings, mut vocabulary_checksum) = (dataset.num_embeddings(), dataset.vocabulary_checksum());
+        let changes: Vec<Change> = self.range.change().into_iter().chain(self.buckets.change()).collect();
+        for change in &changes {
+            num_embeddings = change.num_embeddings(num_embeddings);
+            vocabulary_checksum = change.vocabulary_checksum(vocabulary_checksum);
+        }
+        Rows { source, changes, spare: Vec::new(), count, num_embeddings, vocabulary_checksum }
+    }
 }
 
 impl Rows<'_> {
     /// Refills `batch` with the next rows, at most `rows` of them; returns how many there were.
     pub fn fill(&mut self, rows: usize, batch: &mut Batch) -> Result<usize> {
-        match &mut self.source {
+        self.changes.iter().rev().for_each(|change| change.undo(batch, &mut self.spare));
+        let count = match &mut self.source {
             Source::Dataset(file, at) => {
                 let end = file.rows().min(*at + rows as u64);
                 file.fill(*at..end, batch)?;
                 *at = end;
-                Ok(batch.len())
+                batch.len()
             }
-            Source::Criteo(new, reader) => new.fill(reader, rows, batch),
-            Source::Table(table) => table.fill(rows, batch),
-        }
+            Source::Criteo(new, reader) => new.fill(reader, rows, batch)?,
+            Source::Table(table) => table.fill(rows, batch)?,
+        };
+        self.changes.iter().for_each(|change| change.apply(batch, &mut self.spare));
+        Ok(count)
     }
 }

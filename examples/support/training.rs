@@ -1,12 +1,13 @@
 //! A run from rows to a report.
 
+use super::change_flags::changed;
 use super::flags::{Recipe, TrainFlags};
 use super::profile::Profile;
 use super::watch::Watch;
 use super::{cpu, profile};
 use dlrm::backend::{Backend, Cpu};
-use dlrm::data::criteo::{DENSE_FEATURES, TimeSplit};
-use dlrm::data::source::{DenseBuckets, Order, Prefetch, RowSource, Samples};
+use dlrm::data::criteo::TimeSplit;
+use dlrm::data::source::{Order, Prefetch, RowSource, Samples};
 use dlrm::train::{Observer, Record, Report, Schedule, Trainer};
 use dlrm::{Error, Result};
 use std::sync::Arc;
@@ -43,10 +44,7 @@ pub fn run(
     let backend = cpu(flags.threads.into())?;
     let (start, mut read, mut rows) = (Instant::now(), Some(read), None);
     backend.scope(&mut || rows = read.take().map(|read| read()));
-    let mut rows = rows.expect("read once")?;
-    if let Some(n) = flags.dense_buckets {
-        rows = Box::new(DenseBuckets::new(rows, DENSE_FEATURES, n));
-    }
+    let rows = changed(rows.expect("read once")?, flags.buckets.change());
     let reading = start.elapsed();
     let mut days: Vec<usize> = rows.days().into_iter().map(|day| day as usize).collect();
     if flags.validate {

@@ -8,18 +8,18 @@
 //! Prefetch     the same batches, made ahead on a thread of their own
 //! ```
 
-mod buckets;
+mod change;
 mod order;
 mod permutation;
 mod prefetch;
 mod rows;
 mod samples;
 
-pub use buckets::DenseBuckets;
+pub use change::{Change, Changed};
 pub use order::Order;
 pub use prefetch::Prefetch;
 pub use rows::RowSource;
-pub use samples::{MaxIndRange, Samples};
+pub use samples::Samples;
 
 use crate::batch::Batch;
 use crate::error::{Error, Result};

@@ -5,7 +5,6 @@ use crate::data::binary::{Header, Keys, RowFile, Source, checksum};
 use crate::data::criteo::{DENSE_FEATURES, Dataset, SPARSE_FEATURES};
 use crate::data::schema::{Schema, Transform};
 use crate::error::Result;
-use std::num::NonZeroU32;
 
 /// Rows in order of time that can be had by number, in any order.
 pub trait Samples: Send + Sync {
@@ -110,76 +109,5 @@ impl Samples for RowFile {
         // for one after the other takes hundreds of times as long. Rows that are in memory pay half a microsecond.
         self.will_need(rows);
         RowFile::fill(self, rows.iter().copied(), batch)
-    }
-}
-
-/// Samples whose ids are taken modulo a range, so that no table has more rows: the reference's `--max-ind-range` at
-/// the time of loading (`dlrm_data_pytorch.py`). Ids of one residue share a row.
-///
-/// The reference also takes Criteo's hashes modulo it before it numbers them; that is
-/// [`Numbering::Vocabulary`](crate::data::preprocess::Numbering::Vocabulary).
-pub struct MaxIndRange {
-    samples: Box<dyn Samples>,
-    range: NonZeroU32,
-}
-
-impl MaxIndRange {
-    /// `samples` with ids below `range`.
-    pub fn new(samples: Box<dyn Samples>, range: NonZeroU32) -> Self {
-        MaxIndRange { samples, range }
-    }
-}
-
-impl Samples for MaxIndRange {
-    /// That of the samples, changed by the range.
-    fn vocabulary_checksum(&self) -> u32 {
-        let [samples, range] = [self.samples.vocabulary_checksum(), self.range.get()];
-        crc32fast::hash(&[samples.to_le_bytes(), range.to_le_bytes()].concat())
-    }
-
-    fn rows(&self) -> u64 {
-        self.samples.rows()
-    }
-
-    fn days(&self) -> Vec<u64> {
-        self.samples.days()
-    }
-
-    fn num_embeddings(&self) -> Vec<usize> {
-        let range = self.range.get() as usize;
-        self.samples.num_embeddings().into_iter().map(|rows| rows.min(range)).collect()
-    }
-
-    fn fill(&self, rows: &[u64], batch: &mut Batch) -> Result<()> {
-        self.samples.fill(rows, batch)?;
-        batch.sparse.iter_mut().for_each(|list| list.map_ids(|id| id % self.range));
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::teacher::{Teacher, TeacherConfig};
-
-    #[test]
-    fn ids_are_taken_modulo_the_range() {
-        let dataset = || Teacher::new(1, TeacherConfig::small()).dataset(200, 1).unwrap().0;
-        let whole = dataset();
-        let range = NonZeroU32::new(7).unwrap();
-        let limited = MaxIndRange::new(Box::new(dataset()), range);
-        let (before, after) = (Samples::num_embeddings(&whole), limited.num_embeddings());
-        assert!(before.iter().any(|&rows| rows > 7) && before.iter().any(|&rows| rows < 7), "{before:?}");
-        assert!(before.iter().zip(&after).all(|(&before, &after)| after == before.min(7)), "{before:?} {after:?}");
-        let (mut ids, mut limited_ids) = (Batch::default(), Batch::default());
-        let rows: Vec<u64> = (0..limited.rows()).collect();
-        whole.fill(&rows, &mut ids).unwrap();
-        limited.fill(&rows, &mut limited_ids).unwrap();
-        limited_ids.check(DENSE_FEATURES, after.into_iter()).unwrap();
-        for (list, limited) in ids.sparse.iter().zip(&limited_ids.sparse) {
-            let expected: Vec<u32> = list.values().iter().map(|id| id % 7).collect();
-            assert_eq!(limited.values(), expected);
-        }
-        assert_eq!(limited.days(), Samples::days(&whole));
     }
 }
