@@ -92,6 +92,7 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
             "bottom MLP 64-32: the last width, 32, is expected to be the embedding dim, 16",
         ),
         (&["--lr-warmup-steps", "5", "--lr-decay-steps", "3"], "--lr-decay-start-step"),
+        (&["--lr-decay-last", "0.2", "--lr-decay-steps", "3"], "cannot be used with"),
         (&["--dropout", "1"], "--dropout"),
         (&["--clip-norm", "0"], "--clip-norm"),
         (&["--auc-threshold", "1.5"], "--auc-threshold"),
@@ -253,6 +254,41 @@ fn validation_leaves_the_last_day_alone() {
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         let record: serde_json::Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
         assert_eq!((&record["train_rows"], &record["test_rows"]), (&train.into(), &test.into()), "{flags:?}");
+    }
+}
+
+#[test]
+fn few_rows_are_trained_on_once_a_seed_and_the_medians_printed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (sample, json) = (sample_in(dir.path()), dir.path().join("run.jsonl"));
+    let steps =
+        TimeSplit::new(fs::read_to_string(&sample).unwrap().lines().count()).unwrap().train().len().div_ceil(64);
+    let args = ["--data", &sample, "--json", json.to_str().unwrap(), "--embedding-dim", "8", "--top-mlp", "8-1"];
+    let out = example("few_rows").args(args).args(["--seeds", "5,4", "--lr", "0.5", "--lr-decay-last", "1"]).output();
+    let out = out.unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let records = [5, 4].map(|seed| {
+        let lines = fs::read_to_string(dir.path().join(format!("run.jsonl.{seed}"))).unwrap();
+        serde_json::from_str::<serde_json::Value>(&lines).unwrap()
+    });
+    for record in &records {
+        // It falls as the square of what is left, here over all steps.
+        let lr = 0.5 / (steps * steps) as f64;
+        assert!((record["lr"].as_f64().unwrap() - lr).abs() < 1e-12, "{record}: not {lr} after {steps} steps");
+    }
+    let stdout = String::from_utf8(out.stdout).unwrap();
+    let figure = |record: &serde_json::Value, name: &str| record[name].as_f64().unwrap();
+    let line = |name: &str, of: &dyn Fn(&str) -> f64| {
+        let figures = ["auc", "logloss", "calibration"].map(|figure| format!("{:.5}", of(figure)));
+        [vec![name.to_string()], figures.to_vec()].concat().join(" ")
+    };
+    let lines: Vec<String> = stdout.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for expected in [
+        line("seed 5", &|name| figure(&records[0], name)),
+        line("seed 4", &|name| figure(&records[1], name)),
+        line("median", &|name| (figure(&records[0], name) + figure(&records[1], name)) / 2.0),
+    ] {
+        assert!(lines.contains(&expected), "{stdout}: {expected}");
     }
 }
 

@@ -82,6 +82,9 @@ pub struct TrainFlags {
     /// Steps in which it falls, quadratically.
     #[arg(long, default_value_t = 0)]
     pub lr_decay_steps: u64,
+    /// The share of all steps, the last ones, in which it falls instead, whatever their number [default: none].
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["lr_decay_start_step", "lr_decay_steps"])]
+    pub lr_decay_last: Option<f64>,
     /// Ids seen fewer times in the training days share a row of their table [default: 1].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub min_count: Option<u32>,
@@ -106,6 +109,11 @@ pub struct TrainFlags {
     pub profile: ProfileFlags,
     #[command(flatten)]
     pub checkpoint: CheckpointFlags,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|p| (0.0..=1.0).contains(p));
+    number.ok_or_else(|| "expected a share from 0 to 1".into())
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -150,21 +158,34 @@ impl TrainFlags {
         }
     }
 
-    pub fn policy(&self, recipe: &Recipe) -> Result<LrPolicy> {
+    /// The policy of a run over `rows` rows a pass.
+    pub fn policy(&self, recipe: &Recipe, rows: usize) -> Result<LrPolicy> {
         let default = match self.optimizer {
             OptimizerName::Sgd => recipe.sgd_lr,
             OptimizerName::Adagrad | OptimizerName::RowwiseAdagrad => 0.02,
             OptimizerName::Adam => 0.001,
         };
-        let policy = LrPolicy {
+        let mut policy = LrPolicy {
             base: self.lr.unwrap_or(default),
             warmup_steps: self.lr_warmup_steps,
             decay_start_step: self.lr_decay_start_step,
             decay_steps: self.lr_decay_steps,
             stall: false,
         };
+        if let Some(share) = self.lr_decay_last {
+            let steps = self.steps(rows);
+            policy.decay_steps = (share * steps as f64) as u64;
+            // The first step of the decay still has the whole rate.
+            policy.decay_start_step = steps - policy.decay_steps;
+        }
         policy.validate()?;
         Ok(policy)
+    }
+
+    /// Steps of a run over `rows` rows a pass.
+    fn steps(&self, rows: usize) -> u64 {
+        let batches = (rows as u64).div_ceil(self.batch_size.into());
+        self.epochs.saturating_mul(batches.div_ceil(self.options.grad_accum_iter))
     }
 
     pub fn order(&self) -> Order {

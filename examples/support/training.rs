@@ -35,7 +35,7 @@ pub fn run(
     read: impl FnOnce() -> Result<Box<dyn Samples>> + Send,
 ) -> Result<Trained> {
     // What is wrong with the flags is said before any row is read.
-    flags.policy(recipe)?;
+    flags.policy(recipe, u32::MAX as usize)?;
     flags.loss.kind()?;
     flags.model.config(flags.config(recipe, vec![1; 26])?)?;
     flags.checkpoint.check()?;
@@ -80,7 +80,8 @@ fn train(
     let (config, model, params) = flags.checkpoint.model(watched, rows, flags.seed, new)?;
     let count = params.count();
     eprintln!("{count} parameters, {:.1} MB; {}", 4e-6 * count as f64, backend.describe());
-    let mut trainer = Trainer::new(model, params, flags.rule(), flags.policy(recipe)?, flags.loss.kind()?)
+    let policy = flags.policy(recipe, split.train().len())?;
+    let mut trainer = Trainer::new(model, params, flags.rule(), policy, flags.loss.kind()?)
         .with_options(flags.options.options(flags.seed, &flags.loss))?;
     let train = RowSource::new(rows, split.train(), flags.batch_size as usize, flags.order());
     let test = || RowSource::new(rows, split.test(flags.full_test), TEST_BATCH, Order::InOrder);
