@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use support::columns::print_columns;
 use support::flags::{Recipe, TrainFlags};
-use support::training::{Trained, run};
+use support::training::run;
 use support::{fail, parse_args_of};
 
 /// Generated rows of the default run.
@@ -55,7 +55,7 @@ impl Args {
         let bottom = "Widths of the bottom MLP from the 13 dense features to the embedding dim [default: \
                       13-256-(embedding dim)]";
         let json = "A file for each seed, such as FILE.1 for 1, to write one JSON object a line to for each evaluation";
-        let model = "A file for each seed, such as FILE.1 for 1, to write its model to when it has learned";
+        let model = "A file for each seed, such as FILE.1 for 1, to keep the model in at the end of the run";
         let command = Args::command()
             .mut_arg("optimizer", default("adagrad"))
             .mut_arg("lr", |flag| flag.help("Learning rate").default_value("0.007"))
@@ -71,9 +71,7 @@ impl Args {
             .mut_arg("full_test", |flag| flag.default_value("true").hide(true))
             .mut_arg("seed", |flag| flag.hide(true))
             .mut_arg("json", |flag| flag.help(json))
-            .mut_arg("save_model", |flag| flag.help(model))
-            .mut_arg("load_model", |flag| flag.hide(true))
-            .mut_arg("inference_only", |flag| flag.hide(true));
+            .mut_arg("save_model", |flag| flag.help(model));
         parse_args_of(command)
     }
 }
@@ -98,15 +96,15 @@ fn train(args: &mut Args) -> Result<Vec<Evaluation>> {
     if args.data.is_none() {
         eprintln!("no --data: generating {GENERATED_ROWS} rows in Criteo's format");
     }
-    let [json, model] = [&args.train.json, &args.train.checkpoint.save_model].map(Clone::clone);
+    let (json, save_model) = (args.train.json.clone(), args.train.checkpoint.save_model.clone());
     let mut evaluations = Vec::new();
     for seed in args.seeds.clone() {
         eprintln!("seed {seed}");
         args.train.seed = seed;
-        args.train.json = json.as_ref().map(|path| numbered(path, seed));
-        args.train.checkpoint.save_model = model.as_ref().map(|path| numbered(path, seed));
-        let Trained { record, .. } = run(&args.train, &RECIPE, || read(args))?;
-        evaluations.push(record.evaluation);
+        args.train.json = json.as_deref().map(|path| numbered(path, seed));
+        args.train.checkpoint.save_model = save_model.as_deref().map(|path| numbered(path, seed));
+        let trained = run(&args.train, &RECIPE, || read(args))?;
+        evaluations.push(trained.record.evaluation);
     }
     Ok(evaluations)
 }
