@@ -32,7 +32,7 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
     let bad = write("bad.tsv", b"not a row\n");
     let cases: [(&[&str], &str); 6] = [
         (&["--data", "/nonexistent/train.txt"], "/nonexistent/train.txt: No such file or directory"),
-        (&["--data", &cut], "cut.bin: not a binary dataset"),
+        (&["--data", &cut], "cut.bin: no binary dataset: 20 bytes, expected 64 or more"),
         (&["--data", &bad], "bad.tsv:1:1: "),
         (&["--data", &sample, "--columns", "C1,I2"], "--columns I2: expected some of C1, C2, "),
         (&["--data", &sample, "--svg", "/nonexistent/a.svg"], "/nonexistent/a.svg: No such file or directory"),
