@@ -55,6 +55,7 @@ impl Args {
         let bottom = "Widths of the bottom MLP from the 13 dense features to the embedding dim [default: \
                       13-256-(embedding dim)]";
         let json = "A file for each seed, such as FILE.1 for 1, to write one JSON object a line to for each evaluation";
+        let model = "A file for each seed, such as FILE.1 for 1, to keep the model in at the end of the run";
         let command = Args::command()
             .mut_arg("optimizer", default("adagrad"))
             .mut_arg("lr", |flag| flag.help("Learning rate").default_value("0.007"))
@@ -69,7 +70,8 @@ impl Args {
             .mut_arg("l2_embeddings", default("0.0005"))
             .mut_arg("full_test", |flag| flag.default_value("true").hide(true))
             .mut_arg("seed", |flag| flag.hide(true))
-            .mut_arg("json", |flag| flag.help(json));
+            .mut_arg("json", |flag| flag.help(json))
+            .mut_arg("save_model", |flag| flag.help(model));
         parse_args_of(command)
     }
 }
@@ -94,12 +96,13 @@ fn train(args: &mut Args) -> Result<Vec<Evaluation>> {
     if args.data.is_none() {
         eprintln!("no --data: generating {GENERATED_ROWS} rows in Criteo's format");
     }
-    let json = args.train.json.clone();
+    let (json, save_model) = (args.train.json.clone(), args.train.checkpoint.save_model.clone());
     let mut evaluations = Vec::new();
     for seed in args.seeds.clone() {
         eprintln!("seed {seed}");
         args.train.seed = seed;
-        args.train.json = json.as_ref().map(|path| numbered(path, seed));
+        args.train.json = json.as_deref().map(|path| numbered(path, seed));
+        args.train.checkpoint.save_model = save_model.as_deref().map(|path| numbered(path, seed));
         let Trained { record, .. } = run(&args.train, &RECIPE, || read(args))?;
         evaluations.push(record.evaluation);
     }
