@@ -103,8 +103,13 @@ fn train(args: &mut Args) -> Result<Vec<Evaluation>> {
         args.train.seed = seed;
         args.train.json = json.as_deref().map(|path| numbered(path, seed));
         args.train.checkpoint.save_model = save_model.as_deref().map(|path| numbered(path, seed));
+<<<<<<< HEAD
         let trained = run(&args.train, &RECIPE, || read(args))?;
         evaluations.push(trained.record.evaluation);
+=======
+        let Trained { record, .. } = run(&args.train, &RECIPE, || read(args))?;
+        evaluations.push(record.evaluation);
+>>>>>>> train
     }
     Ok(evaluations)
 }

@@ -263,11 +263,18 @@ fn few_rows_are_trained_on_once_a_seed_and_the_medians_printed() {
     let (sample, json) = (sample_in(dir.path()), dir.path().join("run.jsonl"));
     let steps =
         TimeSplit::new(fs::read_to_string(&sample).unwrap().lines().count()).unwrap().train().len().div_ceil(64);
+    let model = dir.path().join("model.safetensors");
     let args = ["--data", &sample, "--json", json.to_str().unwrap(), "--embedding-dim", "8", "--top-mlp", "8-1"];
-    let out = example("few_rows").args(args).args(["--seeds", "5,4", "--lr", "0.5", "--lr-decay-last", "1"]).output();
+    let out = example("few_rows")
+        .args(args)
+        .arg("--save-model")
+        .arg(&model)
+        .args(["--seeds", "5,4", "--lr", "0.5", "--lr-decay-last", "1"])
+        .output();
     let out = out.unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let records = [5, 4].map(|seed| {
+        assert!(dir.path().join(format!("model.safetensors.{seed}")).exists(), "the model of seed {seed}");
         let lines = fs::read_to_string(dir.path().join(format!("run.jsonl.{seed}"))).unwrap();
         serde_json::from_str::<serde_json::Value>(&lines).unwrap()
     });

@@ -60,11 +60,12 @@ impl Observer for Watch {
             return self.json.as_mut().map_or(Ok(()), |json| json.write(record));
         }
         eprintln!(
-            "epoch {}, step {}: train loss {:.5}, test AUC {auc}, log loss {logloss:.5}, accuracy {:.3} %",
+            "epoch {}, step {}: train loss {:.5}, test AUC {auc}, log loss {logloss:.5}, accuracy {:.3} %{}",
             record.epoch,
             record.step,
             record.train_loss,
-            100.0 * accuracy
+            100.0 * accuracy,
+            if record.best { ", the highest AUC so far" } else { "" }
         );
         self.json.as_mut().map_or(Ok(()), |json| json.write(record))
     }

@@ -27,7 +27,8 @@ use crate::tape::{Tape, Var};
 /// ```
 ///
 /// The bottom MLP has ReLU after every layer, the top MLP after every layer but the last, as in
-/// the reference, and [dropout](crate::ops::dropout) beside it if the tape has any. The probability of a click is `σ(logit)`; losses take the logit.
+/// the reference, and [dropout](crate::ops::dropout) beside it if the tape has any. The probability
+/// of a click is `σ(logit)`; losses take the logit.
 #[derive(Debug, Clone)]
 pub struct Dlrm {
     config: DlrmConfig,
