@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use support::columns::print_columns;
 use support::flags::{Recipe, TrainFlags};
-use support::training::run;
+use support::training::{Trained, run};
 use support::{fail, parse_args_of};
 
 /// Generated rows of the default run.
@@ -103,13 +103,8 @@ fn train(args: &mut Args) -> Result<Vec<Evaluation>> {
         args.train.seed = seed;
         args.train.json = json.as_deref().map(|path| numbered(path, seed));
         args.train.checkpoint.save_model = save_model.as_deref().map(|path| numbered(path, seed));
-<<<<<<< HEAD
-        let trained = run(&args.train, &RECIPE, || read(args))?;
-        evaluations.push(trained.record.evaluation);
-=======
         let Trained { record, .. } = run(&args.train, &RECIPE, || read(args))?;
         evaluations.push(record.evaluation);
->>>>>>> train
     }
     Ok(evaluations)
 }

@@ -130,9 +130,10 @@ fn every_model_takes_them() {
         let quantization = Quantization { tables: Some(RowFormat::Int8), ..weights(WeightFormat::Int8) };
         let found = logits(&**model, &params.quantized(quantization).expect("small numbers"), &batch);
         let off = found.iter().zip(&exact).map(|(f, e)| (f - e).abs()).fold(0.0, f32::max);
-        // The products of quotients' and remainders' rows are large, and so are their logits.
+        // Logits of up to 0.6 in one model and 18 in another, so a share: each layer's inputs and weights are off by
+        // up to a 255th of their range.
         let spread = exact.iter().fold(0.0, |most: f32, v| most.max(v.abs()));
-        assert!(off > 0.0 && off < 0.02 * spread, "model {i}: {off} of {spread}");
+        assert!(off > 0.0 && off < 0.03 * spread, "model {i}: {off} of {spread}");
     }
 }
 
