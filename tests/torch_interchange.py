@@ -181,16 +181,24 @@ def torchrec(run, counts, dense, ids):
 
 
 def kaggle(run):
-    """A model as large as Kaggle's through both programs, bit for bit; 13 GB of disk, 7 GB of memory."""
+    """A model as large as Kaggle's through both programs, bit for bit; 11 GB of disk, 7 GB of memory."""
     model = Reference(KAGGLE, 16, [512, 256, 64], [512, 256])
     print(f"{sum(p.numel() for p in model.parameters())} parameters")
     torch.save({"state_dict": model.state_dict()}, run.folder / "model.pt")
     run.convert("model.pt", "model.safetensors")
-    run.run("checkpoint_copy", "model.safetensors", "copy.safetensors")
+    (run.folder / "model.pt").unlink()
+    # Two days of seven rows, of a dataset with tables as large, and steps too short to change a weight: the model goes through the
+    # program that trains.
+    none = np.zeros((7, 26), np.int32)
+    np.savez(run.folder / "rows.npz", X_int=none[:, :13], X_cat=none, y=none[:, 0], counts=np.array(KAGGLE, np.int32))
+    run.run("convert", "--input", "rows.npz", "rows.npz", "--output", "rows.rows")
+    run.run("criteo_kaggle", "--data", "rows.rows", "--load-model", "model.safetensors", "--save-model", "copy.safetensors",
+            "--lr", "1e-38", "--full-test")
     run.convert("copy.safetensors", "back.pt")
     back, state = torch.load(run.folder / "back.pt", mmap=True)["state_dict"], model.state_dict()
     same = set(back) == set(state) and all(torch.equal(back[name], state[name]) for name in state)
-    sys.exit(None if same else "error: the weights that came back are others")
+    print("the weights that came back are the same, bit for bit" if same else "error: the weights that came back are others")
+    sys.exit(not same)
 
 
 def main():
