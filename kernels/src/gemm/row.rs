@@ -9,7 +9,7 @@
 //! 1. A register tile of one row is two accumulators, each of which waits four cycles for itself; four panels at a time are
 //!    eight, and the multiply-adds are as quick as the loads.
 //! 2. A weight is used once: reading is all that counts. Four panels are four streams from front to back, which the processor
-//!    fetches ahead.
+//!    fetches ahead. (To ask for lines 16 steps ahead as well took a tenth longer.)
 //! 3. Each sum is the one chain that the tile makes too, so that a row has the same bits in any batch.
 
 use super::microkernel::{Epilogue, Target, write};
