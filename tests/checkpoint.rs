@@ -2,7 +2,7 @@
 
 use dlrm::backend::{Cpu, Interaction, Pooling};
 use dlrm::checkpoint::{self, Checkpoint};
-use dlrm::nn::{CrossConfig, Dlrm, DlrmConfig, WeightedPooling};
+use dlrm::nn::{Compression, CrossConfig, Dlrm, DlrmConfig, QrOperation, WeightedPooling};
 use dlrm::{Parameters, Result, Stream};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -63,6 +63,18 @@ fn every_number_comes_back() {
         DlrmConfig { interaction: Interaction::DotItself, pooling: Pooling::Mean, ..base.clone() },
         DlrmConfig { interaction: Interaction::Cat, dense_features: 0, bottom_mlp: vec![], ..base.clone() },
         DlrmConfig { num_embeddings: vec![], ..base.clone() },
+        DlrmConfig {
+            compression: Some(Compression::QuotientRemainder {
+                threshold: 4,
+                collisions: 2,
+                operation: QrOperation::Add,
+            }),
+            ..base.clone()
+        },
+        DlrmConfig {
+            compression: Some(Compression::MixedDimension { threshold: 1, temperature: 0.3, round_dims: true }),
+            ..base.clone()
+        },
         DlrmConfig { interaction: Interaction::Cat, cross: Some(CrossConfig { layers: 2, rank: 3 }), ..base.clone() },
         DlrmConfig { embedding_dim: 1, bottom_mlp: vec![1], num_embeddings: vec![300_000], ..base.clone() },
         DlrmConfig { weighted_pooling: Some(WeightedPooling::Learned), ..base },

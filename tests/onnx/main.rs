@@ -5,7 +5,7 @@ mod file;
 mod run;
 
 use dlrm::backend::{Cpu, Interaction, Pooling};
-use dlrm::nn::{CrossConfig, Dlrm, DlrmConfig, WeightedPooling};
+use dlrm::nn::{Compression, CrossConfig, Dlrm, DlrmConfig, QrOperation, WeightedPooling};
 use dlrm::onnx::{self, Bags};
 use dlrm::{Batch, JaggedTensor, Parameters, Predictor, Stream};
 use run::Tensor;
@@ -138,6 +138,17 @@ fn weights_may_lie_beside() {
         4 * predictor.params().count() as u64
     );
     compare("external", &path, &mut predictor, Bags::One);
+}
+
+#[test]
+fn compressed_tables_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    let qr = Compression::QuotientRemainder { threshold: 4, collisions: 2, operation: QrOperation::Mult };
+    let predictor = predictor(&DlrmConfig { compression: Some(qr), ..config() });
+    let said = onnx::export(&path, predictor.model(), predictor.params(), Bags::One, false).unwrap_err();
+    assert_eq!(said.to_string(), "ONNX: expected a model without compressed tables (qr, md)");
+    assert!(!path.exists());
 }
 
 #[test]
