@@ -30,13 +30,9 @@ impl MappedFile {
     /// If there are no such bytes.
     pub fn will_need(&self, bytes: Range<usize>) {
         assert!(bytes.end <= self.len(), "MappedFile: bytes {bytes:?} of {}", self.len());
-        // Linux reads no more for one hint than a disk takes in one request, and forgets the rest.
-        const REQUEST: usize = 128 << 10;
         // A hint: where it cannot be given the bytes are read when they are looked at.
         #[cfg(unix)]
-        for start in bytes.clone().step_by(REQUEST) {
-            let _ = self.0.advise_range(memmap2::Advice::WillNeed, start, REQUEST.min(bytes.end - start));
-        }
+        let _ = self.0.advise_range(memmap2::Advice::WillNeed, bytes.start, bytes.len());
     }
 }
 

@@ -141,50 +141,23 @@ impl RowFile {
         rows.into_iter().try_for_each(|i| self.push(i, batch))
     }
 
-    /// Asks the system to read rows soon that are about to be looked at, given in rising order: a disk then has many
-    /// things to read at once, and the caller waits for none of them.
-    ///
-    /// Rows apart from one another are asked for themselves. Of rows that follow one another it is those after them:
-    /// whenever a window of 8 MiB of the file is entered, the next one is asked for. The system reads ahead by itself
-    /// only a little, and waits in between.
+    /// Asks the system to read these rows soon, so that a disk has all of them to read at once. Rows that follow
+    /// one another are better read without: the system sees that coming.
     ///
     /// # Panics
     /// If there is no such row.
-    pub fn will_need(&self, rows: &[u64]) {
-        let [Some(&first), Some(&last)] = [rows.first(), rows.last()] else { return };
-        if last - first < rows.len() as u64 {
-            self.will_need_after(self.place(first).start..self.place(last).end);
-        } else {
-            self.will_need_each(rows);
-        }
-    }
-
-    fn will_need_each(&self, rows: &[u64]) {
+    pub fn will_need(&self, rows: impl IntoIterator<Item = u64>) {
         const PAGE: usize = 4096;
         let mut asked = None;
-        for &row in rows {
-            let bytes = self.place(row);
+        for row in rows {
+            let words = self.row_range(row);
+            let bytes = PRELUDE + 4 * words.start..PRELUDE + 4 * words.end;
             let pages = Some((bytes.start / PAGE, bytes.end / PAGE));
             if std::mem::replace(&mut asked, pages) == pages {
                 continue; // with the row before
             }
             self.bytes.will_need(bytes);
         }
-    }
-
-    fn will_need_after(&self, bytes: Range<usize>) {
-        const WINDOW: usize = 8 << 20;
-        let (before, now) = (bytes.start / WINDOW, bytes.end / WINDOW);
-        if before != now || bytes.start == PRELUDE {
-            let end = self.prelude.ends_at as usize;
-            self.bytes.will_need(end.min((before + 1) * WINDOW)..end.min((now + 2) * WINDOW));
-        }
-    }
-
-    /// Where a row lies in the file.
-    fn place(&self, row: u64) -> Range<usize> {
-        let words = self.row_range(row);
-        PRELUDE + 4 * words.start..PRELUDE + 4 * words.end
     }
 
     fn push(&self, i: u64, batch: &mut Batch) -> Result<()> {

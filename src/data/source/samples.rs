@@ -107,7 +107,10 @@ impl Samples for RowFile {
     fn fill(&self, rows: &[u64], batch: &mut Batch) -> Result<()> {
         // Of a shuffled pass over more rows than memory holds, each lies on a page of its own on the disk, and to wait
         // for one after the other takes hundreds of times as long. Rows that are in memory pay half a microsecond.
-        self.will_need(rows);
+        let scattered = rows.last().zip(rows.first()).is_some_and(|(last, first)| last - first >= rows.len() as u64);
+        if scattered {
+            self.will_need(rows.iter().copied());
+        }
         RowFile::fill(self, rows.iter().copied(), batch)
     }
 }
