@@ -6,5 +6,8 @@ pub mod fewer_bits {}
 #[doc = include_str!("guide/where_the_time_goes.md")]
 pub mod where_the_time_goes {}
 
+#[doc = include_str!("guide/real_rows.md")]
+pub mod real_rows {}
+
 #[doc = include_str!("guide/reference_flags.md")]
 pub mod reference_flags {}

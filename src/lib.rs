@@ -17,8 +17,8 @@
 //! | 0 | the crate `dlrm-kernels` | SIMD loops over slices |
 //!
 //! [`guide`] has pages about the whole: [where the time of a step goes](guide::where_the_time_goes), [what fewer
-//! bits a number cost and save](guide::fewer_bits), and where each [flag of the public
-//! reference](guide::reference_flags) is here.
+//! bits a number cost and save](guide::fewer_bits), [what models and recipes make of real rows](guide::real_rows),
+//! and where each [flag of the public reference](guide::reference_flags) is here.
 //!
 //! A training step, by hand:
 //!
