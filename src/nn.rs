@@ -12,6 +12,7 @@ mod interaction;
 mod mlp;
 
 pub use compressed::CompressedEmbeddings;
+pub(crate) use compression::TableShape;
 pub use compression::{Compression, QrOperation, md_solver};
 pub use config::{DlrmConfig, KAGGLE_NUM_EMBEDDINGS, WeightedPooling};
 pub use cross::{CrossConfig, CrossNet, LowRankCrossNet};

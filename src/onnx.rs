@@ -43,12 +43,8 @@ const INLINE_BYTES: u64 = (1 << 31) - (16 << 20);
 /// their names when they are whole.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::File`] if `path` can be no file's name, or [`Error::Config`] if the model's tables are
-/// [compressed](crate::nn::Compression).
+/// [`Error::Io`], or [`Error::File`] if `path` can be no file's name.
 pub fn export(path: &Path, model: &Dlrm, params: &Parameters, bags: Bags, external: bool) -> Result<()> {
-    if model.config().compression.is_some() {
-        return Err(Error::Config("ONNX: expected a model without compressed tables (qr, md)".into()));
-    }
     let graph = Graph::of(model, params, bags);
     let external = external || graph.weight_bytes() > INLINE_BYTES;
     let data = external.then(|| beside(path));

@@ -71,6 +71,10 @@ def main():
                 one_id_a_bag(run, dense, ids, flags)
             if op == "dot":
                 lists(run, model, dense)
+        for compressed in [["--qr-flag", "--qr-threshold", "20"], ["--md-flag", "--md-threshold", "20"]]:
+            model = ["--bottom-mlp", "13-32-16", "--top-mlp", "24-1", *compressed, "--save-model", "model.safetensors"]
+            run.run("criteo_kaggle", "--data", "rows.rows", *model)
+            one_id_a_bag(run, dense, ids, [])
 
 
 if __name__ == "__main__":

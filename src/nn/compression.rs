@@ -45,7 +45,7 @@ pub enum QrOperation {
 
 /// What stands for one table.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum TableShape {
+pub(crate) enum TableShape {
     /// The table itself.
     Plain,
     /// Two tables with rows of `width`.
@@ -74,7 +74,7 @@ impl Compression {
     }
 
     /// What stands for each table.
-    pub(super) fn shapes(self, num_embeddings: &[usize], dim: usize) -> Vec<TableShape> {
+    pub(crate) fn shapes(self, num_embeddings: &[usize], dim: usize) -> Vec<TableShape> {
         let over = |limit: usize, shape: &dyn Fn(usize) -> TableShape| {
             let one = |(t, &rows): (usize, &usize)| if rows > limit { shape(t) } else { TableShape::Plain };
             num_embeddings.iter().enumerate().map(one).collect()

@@ -3,7 +3,7 @@
 use super::Bags;
 use super::proto::Message;
 use crate::backend::{Interaction, Pooling};
-use crate::nn::{Dlrm, DlrmConfig};
+use crate::nn::{Dlrm, DlrmConfig, QrOperation, TableShape};
 use crate::parameters::Parameters;
 use std::collections::HashSet;
 
@@ -31,6 +31,16 @@ struct Weight<'a> {
     name: &'a str,
     shape: Vec<i64>,
     values: &'a [f32],
+}
+
+/// A tensor of rows, and what is looked up in it.
+struct Lookup<'n> {
+    bags: Bags,
+    /// Where each bag begins, if bags are lists.
+    offsets: &'n str,
+    weight: String,
+    /// Of its rows.
+    width: usize,
 }
 
 /// An attribute of a node.
@@ -113,16 +123,20 @@ impl<'a> Graph<'a> {
             self.integers("zeros", &[0], &[1]);
             self.integers("one", &[1], &[]);
             self.integers("ones", &[1], &[1]);
-            self.integers("dim", &[config.embedding_dim as i64], &[1]);
             self.floats("one_row", &[1.0]);
         }
         if bags == Bags::One && tables > 0 {
             self.input("indices", INT64, &[Some(tables), None]);
         }
-        (0..tables).map(|t| self.lookup(config, bags, t)).collect()
+        let shapes = match config.compression {
+            Some(compression) => compression.shapes(&config.num_embeddings, config.embedding_dim),
+            None => vec![TableShape::Plain; tables],
+        };
+        shapes.into_iter().enumerate().map(|(t, shape)| self.lookup(config, bags, t, shape)).collect()
     }
 
-    fn lookup(&mut self, config: &DlrmConfig, bags: Bags, t: usize) -> String {
+    /// The vector of table `t`, whatever stands for the table.
+    fn lookup(&mut self, config: &DlrmConfig, bags: Bags, t: usize, shape: TableShape) -> String {
         let name = |what: &str| format!("{what}_{t}");
         let indices = name("indices");
         if bags == Bags::One {
@@ -132,36 +146,83 @@ impl<'a> Graph<'a> {
             self.free_input(&indices, &name("lookups"));
             self.input(&name("offsets"), INT64, &[None]);
         }
-        let mut rows = self.node("Gather", &[&format!("emb_l.{t}.weight"), &indices], &name("rows"), &[Int("axis", 0)]);
+        let offsets = &name("offsets");
+        let table = |weight: String, width: usize| Lookup { bags, offsets, weight, width };
+        match shape {
+            TableShape::Plain => {
+                let table = table(format!("emb_l.{t}.weight"), config.embedding_dim);
+                self.pooled(config, table, &indices, &t.to_string())
+            }
+            TableShape::Projected { width } => {
+                let table = table(format!("emb_l.{t}.embs.weight"), width);
+                let pooled = self.pooled(config, table, &indices, &t.to_string());
+                if width == config.embedding_dim {
+                    return pooled;
+                }
+                let matrix = format!("emb_l.{t}.proj.weight");
+                self.node("Gemm", &[&pooled, &matrix], &name("projected"), &[Int("transB", 1)])
+            }
+            TableShape::QuotientRemainder { collisions, operation, width } => {
+                self.integers(&name("collisions"), &[collisions.into()], &[]);
+                let mut part = |op: &str, part: &str| {
+                    let ids = self.node(op, &[&indices, &name("collisions")], &format!("ids_{t}_{part}"), &[]);
+                    let table = table(format!("emb_l.{t}.weight_{part}"), width);
+                    self.pooled(config, table, &ids, &format!("{t}_{part}"))
+                };
+                let (q, r) = (part("Div", "q"), part("Mod", "r"));
+                match operation {
+                    QrOperation::Mult => self.node("Mul", &[&q, &r], &name("combined"), &[]),
+                    QrOperation::Add => self.node("Add", &[&q, &r], &name("combined"), &[]),
+                    QrOperation::Concat => self.node("Concat", &[&q, &r], &name("combined"), &[Int("axis", 1)]),
+                }
+            }
+        }
+    }
+
+    /// The pooled rows of one tensor; names of nodes end with `suffix`.
+    fn pooled(&mut self, config: &DlrmConfig, table: Lookup, indices: &str, suffix: &str) -> String {
+        let name = |what: &str| format!("{what}_{suffix}");
+        let mut rows = self.node("Gather", &[&table.weight, indices], &name("rows"), &[Int("axis", 0)]);
         if config.weighted_pooling.is_some() {
-            let weights = self.node("Gather", &[&format!("v_W_l.{t}"), &indices], &name("weights"), &[Int("axis", 0)]);
+            let weights =
+                self.node("Gather", &[&format!("v_W_l.{suffix}"), indices], &name("weights"), &[Int("axis", 0)]);
             let weights = self.node("Unsqueeze", &[&weights, "ones"], &name("weight_column"), &[]);
             rows = self.node("Mul", &[&rows, &weights], &name("weighted"), &[]);
         }
-        if bags == Bags::One { rows } else { self.pool(config, &name, &rows) }
+        match table.bags {
+            Bags::One => rows,
+            Bags::Lists => self.pool(config.pooling, &table, &name, indices, &rows),
+        }
     }
 
     /// Adds the rows of each bag.
-    fn pool(&mut self, config: &DlrmConfig, name: &dyn Fn(&str) -> String, rows: &str) -> String {
-        let (indices, offsets) = (name("indices"), name("offsets"));
+    fn pool(
+        &mut self,
+        pooling: Pooling,
+        table: &Lookup,
+        name: &dyn Fn(&str) -> String,
+        indices: &str,
+        rows: &str,
+    ) -> String {
         let add = [Text("reduction", "add")];
         // A mark where each bag begins; their running sum is one more than the number of the bag. There is room for the marks
         // of empty bags at the end.
-        let count = self.node("Shape", &[&indices], &name("count"), &[]);
+        let count = self.node("Shape", &[indices], &name("count"), &[]);
         let room = self.node("Add", &[&count, "ones"], &name("room"), &[]);
         let blank = self.node("ConstantOfShape", &[&room], &name("blank"), &[Integer("value", 0)]);
-        let batch = self.node("Shape", &[&offsets], &name("batch"), &[]);
+        let batch = self.node("Shape", &[table.offsets], &name("batch"), &[]);
         let mark = self.node("ConstantOfShape", &[&batch], &name("mark"), &[Integer("value", 1)]);
-        let marks = self.node("ScatterElements", &[&blank, &offsets, &mark], &name("marks"), &add);
+        let marks = self.node("ScatterElements", &[&blank, table.offsets, &mark], &name("marks"), &add);
         let sums = self.node("CumSum", &[&marks, "zero"], &name("sums"), &[]);
         let sums = self.node("Slice", &[&sums, "zeros", &count], &name("bags_from_1"), &[]);
         let bag = self.node("Sub", &[&sums, "one"], &name("bags"), &[]);
         let bag = self.node("Unsqueeze", &[&bag, "ones"], &name("places"), &[]);
 
-        let shape = self.node("Concat", &[&batch, "dim"], &name("pooled_shape"), &[Int("axis", 0)]);
+        self.integers(&name("width"), &[table.width as i64], &[1]);
+        let shape = self.node("Concat", &[&batch, &name("width")], &name("pooled_shape"), &[Int("axis", 0)]);
         let nothing = self.node("ConstantOfShape", &[&shape], &name("nothing"), &[Float("value", 0.0)]);
         let pooled = self.node("ScatterND", &[&nothing, &bag, rows], &name("pooled"), &add);
-        if config.pooling == Pooling::Sum {
+        if pooling == Pooling::Sum {
             return pooled;
         }
         let none = self.node("ConstantOfShape", &[&batch], &name("none"), &[Float("value", 0.0)]);

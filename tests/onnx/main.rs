@@ -141,14 +141,20 @@ fn weights_may_lie_beside() {
 }
 
 #[test]
-fn compressed_tables_are_refused() {
+fn compressed_tables_are_looked_up_in_parts() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
-    let qr = Compression::QuotientRemainder { threshold: 4, collisions: 2, operation: QrOperation::Mult };
-    let predictor = predictor(&DlrmConfig { compression: Some(qr), ..config() });
-    let said = onnx::export(&path, predictor.model(), predictor.params(), Bags::One, false).unwrap_err();
-    assert_eq!(said.to_string(), "ONNX: expected a model without compressed tables (qr, md)");
-    assert!(!path.exists());
+    let qr = |operation| Compression::QuotientRemainder { threshold: 4, collisions: 3, operation };
+    let md = |temperature| Compression::MixedDimension { threshold: 4, temperature, round_dims: false };
+    for compression in [qr(QrOperation::Mult), qr(QrOperation::Add), qr(QrOperation::Concat), md(0.7), md(0.0)] {
+        for pooling in [Pooling::Sum, Pooling::Mean] {
+            let mut predictor = predictor(&DlrmConfig { compression: Some(compression), pooling, ..config() });
+            for bags in [Bags::One, Bags::Lists] {
+                onnx::export(&path, predictor.model(), predictor.params(), bags, false).unwrap();
+                compare(&format!("{compression:?}, {pooling:?}, {bags:?}"), &path, &mut predictor, bags);
+            }
+        }
+    }
 }
 
 #[test]

@@ -54,6 +54,7 @@ fn apply(node: &Node, x: &[&Tensor]) -> Tensor {
         "Sub" => broadcast(x, |a, b| a - b),
         "Mul" => broadcast(x, |a, b| a * b),
         "Div" => broadcast(x, |a, b| a / b),
+        "Mod" => broadcast(x, |a, b| a % b),
         "Max" => broadcast(x, f64::max),
         "Gather" => gather(x[0], x[1], int("axis") as usize),
         "Concat" => concat(x, int("axis") as usize),
