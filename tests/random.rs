@@ -128,12 +128,12 @@ fn flags_of_other_modes_are_accepted_and_named() {
                  --processed-data-file=b --data-randomize=total --max-ind-range=10 --data-sub-sample-rate=0.5 \
                  --num-workers=1 --memory-map --print-precision=5 --sync-dense-params=True --dataset-multiprocessing \
                  --test-mini-batch-size=2 --test-num-workers=1 --mlperf-acc-threshold=0.7 --mlperf-auc-threshold=0.8 \
-                 --mlperf-bin-loader --mlperf-bin-shuffle --mlperf-grad-accum-iter=2 --quantize-emb-with-bit=8";
+                 --mlperf-bin-loader --mlperf-bin-shuffle --mlperf-grad-accum-iter=2";
     let out = run(&format!("{TINY} {flags}"));
     let (stdout, notes) = (String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap());
     assert!(stdout.ends_with("it 3/3 of epoch 0, -1.00 ms/it, loss 0.083240\n"), "{stdout}{notes}");
     assert!(notes.starts_with("note: no effect on random data, as in the reference: ") && notes.lines().count() == 1);
-    for flag in flags.split_whitespace().filter_map(|f| f.split('=').next()).filter(|f| !f.starts_with("--quantize")) {
+    for flag in flags.split_whitespace().filter_map(|f| f.split('=').next()) {
         assert!(notes.contains(flag), "{flag}: {notes}");
     }
     let out = run(&format!("{TINY} --use-gpu --local_rank=0 --dist-backend=nccl --tensor-board-filename=run"));
@@ -142,6 +142,41 @@ fn flags_of_other_modes_are_accepted_and_named() {
     for flag in ["--use-gpu: ", "--dist-backend, --local_rank: ", "--tensor-board-filename: "] {
         assert!(notes.contains(&format!("note: {flag}")), "{notes}");
     }
+}
+
+#[test]
+fn a_model_is_kept_loaded_exported_and_tested_with_fewer_bits() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |line: &str| {
+        let line = format!("{SMALL} --learning-rate=0.3 {line}");
+        let out = example("random").args(line.split_whitespace()).current_dir(dir.path()).output().unwrap();
+        (out.status.code(), String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap())
+    };
+    let accuracy = |out: &str| out.lines().find(|l| l.starts_with(" accuracy")).map(str::to_owned);
+    let (code, trained, _) = run("--test-freq=20 --save-model=m.safetensors --save-onnx");
+    assert_eq!((code, accuracy(&trained).is_some()), (Some(0), true), "{trained}");
+    let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|f| f.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["dlrm_s_pytorch.onnx", "m.safetensors"]);
+    let (_, loaded, _) = run("--inference-only --load-model=m.safetensors");
+    assert_eq!(accuracy(&loaded), accuracy(&trained), "{loaded}");
+    // A pass from there is the second of two: SGD keeps nothing else.
+    let losses = |out: &str| -> Vec<String> {
+        let losses = out.lines().filter_map(|l| l.rsplit_once(", loss "));
+        losses.map(|(_, loss)| loss.to_owned()).collect()
+    };
+    let (_, two_passes, _) = run("--nepochs=2");
+    let (_, second, _) = run("--load-model=m.safetensors");
+    assert_eq!(losses(&second), losses(&two_passes)[2..], "{two_passes}");
+    assert_ne!(losses(&second), losses(&two_passes)[..2], "{two_passes}");
+    let bits = "--quantize-emb-with-bit=4 --quantize-mlp-with-bit=8";
+    let (code, fewer, _) = run(&format!("--inference-only --load-model=m.safetensors {bits}"));
+    assert_eq!((code, accuracy(&fewer).is_some()), (Some(0), true), "{fewer}");
+    let (_, _, notes) = run(bits);
+    assert_eq!(notes, "note: --quantize-*-with-bit: no effect without --inference-only\n");
+    let (code, _, error) = run("--load-model=m.safetensors --arch-interaction-op=cat");
+    let expected = "error: m.safetensors: a model of another shape, expected that of the flags\n";
+    assert_eq!((code, &error[..]), (Some(1), expected));
 }
 
 #[test]
@@ -244,11 +279,9 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
             "--arch-mlp-bot 4-3-2: the last width, 2, is expected to be twice --arch-sparse-feature-size, 2",
         ),
         ("--loss-threshold=0.5", "--loss-threshold 0.5: nothing is between it and 1 - 0.5, expected below 0.5"),
-        ("--inference-only --quantize-emb-with-bit=8", "--quantize-emb-with-bit: random has 32 bits only"),
-        ("--inference-only --quantize-mlp-with-bit=8", "--quantize-mlp-with-bit: random has 32 bits only"),
-        ("--save-onnx", "--save-onnx: random writes no ONNX file"),
-        ("--save-model=model.pt", "--save-model: random saves no model"),
-        ("--load-model=model.pt", "--load-model: random loads no model"),
+        ("--quantize-emb-with-bit=5", "[possible values: 4, 8, 16, 32]"),
+        ("--save-model=/nonexistent/m.safetensors", "/nonexistent/m.safetensors: No such file or directory"),
+        ("--load-model=/nonexistent/m.safetensors", "/nonexistent/m.safetensors: No such file or directory"),
         ("--mlperf-logging", "--mlperf-logging: random prints no MLPerf log yet"),
         ("--plot-compute-graph", "--plot-compute-graph: no graph is drawn"),
         ("--data=6", "'--data'"),

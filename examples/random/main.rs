@@ -8,6 +8,7 @@
 mod support;
 
 mod flags;
+mod kept;
 mod others;
 mod setup;
 
@@ -17,8 +18,9 @@ use dlrm::data::random::RandomBatches;
 use dlrm::metrics::Evaluation;
 use dlrm::nn::{Dlrm, DlrmConfig};
 use dlrm::train::{TrainOptions, Trainer};
-use dlrm::{Batch, Error, Parameters, Result, Stream};
+use dlrm::{Batch, Error, Result, Stream};
 use flags::{DataFlags, ModelFlags, RunFlags};
+use kept::KeptFlags;
 use others::OtherFlags;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -42,6 +44,8 @@ struct Args {
     run: RunFlags,
     #[command(flatten)]
     others: OtherFlags,
+    #[command(flatten)]
+    kept: KeptFlags,
     #[command(flatten)]
     profile: ProfileFlags,
 }
@@ -111,7 +115,11 @@ impl Run<'_> {
 
     /// Tests on the data of the first pass, as the reference does, and prints the accuracy.
     fn evaluate(&mut self) -> Result<()> {
-        let Evaluation { accuracy, .. } = self.trainer.evaluate(&mut self.test)?;
+        let Run { args, trainer, test, .. } = self;
+        let Evaluation { accuracy, .. } = match args.run.inference_only {
+            true => args.kept.test(trainer, |trainer| trainer.evaluate(test))?,
+            false => trainer.evaluate(test)?,
+        };
         self.best_accuracy = self.best_accuracy.max(accuracy);
         println!(" accuracy {:3.3} %, best {:3.3} %", 100.0 * accuracy, 100.0 * self.best_accuracy);
         if self.args.run.shared_stream {
@@ -133,20 +141,21 @@ fn initial_stream(args: &Args, data: &mut RandomBatches, config: &DlrmConfig) ->
 }
 
 fn run(args: &Args) -> Result<()> {
-    args.others.refuse(args.run.inference_only)?;
+    args.others.refuse()?;
+    args.kept.check()?;
     let (config, policy) = (setup::config(&args.model)?, setup::policy(&args.run)?);
     let threshold = setup::loss_threshold(&args.model)?;
     let mut data = setup::data(args)?;
     let backend = cpu(args.run.threads.into())?;
     let mut notes = args.others.notes(args.model.tables.unused().map(|(flag, _)| flag));
     notes.extend(setup::notes(args));
+    notes.extend(args.kept.notes(args.run.inference_only));
     notes.iter().for_each(|note| eprintln!("note: {note}"));
     println!("Using CPU...");
 
     let mut stream = initial_stream(args, &mut data, &config);
     let (watched, profile) = profile::backend(&backend, setup::profile(args).as_deref())?;
-    let mut params = Parameters::new(watched);
-    let model = Dlrm::new(&config, &mut params, &mut stream)?;
+    let (model, params) = args.kept.model(&config, watched, &mut stream)?;
     let trainer = Trainer::new(model, params, setup::rule(&args.run), policy, setup::loss(&args.model))
         .with_options(TrainOptions { loss_threshold: threshold, ..TrainOptions::default() })?;
     println!("time/loss/accuracy (if enabled):");
@@ -165,6 +174,7 @@ fn run(args: &Args) -> Result<()> {
         };
     });
     result?;
+    args.kept.keep(&run.trainer, !args.run.inference_only)?;
     profile.map_or(Ok(()), Profile::finish)
 }
 

@@ -32,12 +32,6 @@ pub struct OtherFlags {
     #[arg(long, hide = true)]
     dataset_multiprocessing: bool,
     #[arg(long, hide = true)]
-    quantize_mlp_with_bit: Option<i64>,
-    #[arg(long, hide = true)]
-    quantize_emb_with_bit: Option<i64>,
-    #[arg(long, hide = true)]
-    save_onnx: bool,
-    #[arg(long, hide = true)]
     use_gpu: bool,
     #[arg(long = "local_rank", hide = true, allow_negative_numbers = true)]
     local_rank: Option<i64>,
@@ -51,10 +45,6 @@ pub struct OtherFlags {
     plot_compute_graph: bool,
     #[arg(long, hide = true)]
     tensor_board_filename: Option<String>,
-    #[arg(long, hide = true)]
-    save_model: Option<String>,
-    #[arg(long, hide = true)]
-    load_model: Option<String>,
     #[arg(long, hide = true)]
     mlperf_logging: bool,
     #[arg(long, hide = true)]
@@ -71,21 +61,8 @@ pub struct OtherFlags {
 
 impl OtherFlags {
     /// Refuses what would change the result and is not done.
-    pub fn refuse(&self, inference_only: bool) -> Result<()> {
-        let quantized = |bits: Option<i64>| inference_only && bits.is_some_and(|bits| bits != 32);
-        let is_path = |path: &Option<String>| path.as_ref().is_some_and(|path| !path.is_empty());
+    pub fn refuse(&self) -> Result<()> {
         let refused = [
-            (
-                quantized(self.quantize_emb_with_bit),
-                "--quantize-emb-with-bit: random has 32 bits only; criteo_kaggle takes it",
-            ),
-            (
-                quantized(self.quantize_mlp_with_bit),
-                "--quantize-mlp-with-bit: random has 32 bits only; criteo_kaggle takes it",
-            ),
-            (self.save_onnx, "--save-onnx: random writes no ONNX file; export_onnx does"),
-            (is_path(&self.save_model), "--save-model: random saves no model; criteo_kaggle does"),
-            (is_path(&self.load_model), "--load-model: random loads no model; criteo_kaggle does"),
             (
                 self.mlperf_logging,
                 "--mlperf-logging: random prints no MLPerf log yet; criteo_kaggle tests with AUC and log loss, and \
@@ -128,7 +105,7 @@ impl OtherFlags {
     }
 
     /// Whether each of the flags was given that mean nothing in the reference's random mode.
-    fn without_effect(&self) -> [(bool, &'static str); 20] {
+    fn without_effect(&self) -> [(bool, &'static str); 19] {
         [
             (self.activation_function.as_ref().is_some_and(|name| name != "relu"), "--activation-function"),
             (self.data_set.is_some(), "--data-set"),
@@ -149,7 +126,6 @@ impl OtherFlags {
             (self.mlperf_bin_loader, "--mlperf-bin-loader"),
             (self.mlperf_bin_shuffle, "--mlperf-bin-shuffle"),
             (self.mlperf_grad_accum_iter.is_some(), "--mlperf-grad-accum-iter"),
-            (self.quantize_mlp_with_bit.is_some() || self.quantize_emb_with_bit.is_some(), "--quantize-*-with-bit"),
         ]
     }
 }

@@ -14,17 +14,18 @@ use dlrm::train::Trainer;
 /// How the trained model is tested once more.
 #[derive(Args)]
 pub struct QuantizeFlags {
-    /// Test the trained model once more with tables of so many bits a number: 16 is f16, 32 as they are.
+    /// Test the model with tables of so many bits a number, which after training is one more test: 16 is f16, 32 as they
+    /// are.
     #[arg(long, value_name = "BITS", default_value = "32", value_parser = PossibleValuesParser::new(["4", "8", "16", "32"]))]
     pub quantize_emb_with_bit: String,
-    /// Test the trained model once more with MLP weights of so many bits: 16 is f16, 32 as they are.
+    /// The same of the MLPs' weights.
     #[arg(long, value_name = "BITS", default_value = "32", value_parser = PossibleValuesParser::new(["8", "16", "32"]))]
     pub quantize_mlp_with_bit: String,
 }
 
 impl QuantizeFlags {
     /// What the flags ask for, if it is anything.
-    fn quantization(&self) -> Option<Quantization> {
+    pub fn quantization(&self) -> Option<Quantization> {
         let tables = match self.quantize_emb_with_bit.as_str() {
             "4" => Some(RowFormat::Int4),
             "8" => Some(RowFormat::Int8),
