@@ -8,7 +8,7 @@ use dlrm::nn::{Dlrm, DlrmConfig};
 use dlrm::onnx::{self, Bags};
 use dlrm::train::Trainer;
 use dlrm::{Error, Parameters, Result, Stream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The file of --save-onnx, as the reference calls it.
@@ -19,10 +19,10 @@ pub struct KeptFlags {
     /// A file to write the model to after training: safetensors with the reference's names, which
     /// convert_checkpoint.py turns into what the reference reads.
     #[arg(long, value_name = "FILE")]
-    save_model: Option<PathBuf>,
+    save_model: Option<String>,
     /// Start with the model of this file, of the shape of the flags.
     #[arg(long, value_name = "FILE")]
-    load_model: Option<PathBuf>,
+    load_model: Option<String>,
     /// Write the model as dlrm_s_pytorch.onnx in the end.
     #[arg(long)]
     save_onnx: bool,
@@ -31,8 +31,8 @@ pub struct KeptFlags {
 }
 
 /// A path, unless it is empty, the reference's default.
-fn given(path: &Option<PathBuf>) -> Option<&Path> {
-    path.as_deref().filter(|path| !path.as_os_str().is_empty())
+fn given(path: &Option<String>) -> Option<&Path> {
+    path.as_deref().filter(|path| !path.is_empty()).map(Path::new)
 }
 
 impl KeptFlags {
