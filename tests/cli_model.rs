@@ -2,21 +2,9 @@
 
 mod common;
 
-use common::example;
+use common::{run_in, stdout_in};
 use std::fs;
 use std::path::Path;
-use std::process::Output;
-
-fn run(folder: &Path, name: &str, args: &[&str]) -> Output {
-    example(name).current_dir(folder).args(args).output().unwrap()
-}
-
-/// What a run that succeeds prints.
-fn stdout(folder: &Path, name: &str, args: &[&str]) -> String {
-    let out = run(folder, name, args);
-    assert!(out.status.success(), "{name} {args:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
-}
 
 /// The lines about the test rows.
 fn tested(report: &str) -> Vec<&str> {
@@ -39,15 +27,15 @@ const SMALL: [&str; 6] = ["--top-mlp", "16-1", "--bottom-mlp", "13-8-16", "--dat
 fn a_model_that_was_kept_tests_as_before_and_learns_on() {
     let folder = folder();
     let path = folder.path();
-    let trained = stdout(path, "criteo_kaggle", &[&SMALL[..], &["--save-model", "a.safetensors"]].concat());
+    let trained = stdout_in(path, "criteo_kaggle", &[&SMALL[..], &["--save-model", "a.safetensors"]].concat());
     for cache in [&[][..], &["--no-cache"]] {
         let load = [&["--data", "sample.tsv", "--load-model", "a.safetensors", "--inference-only"], cache].concat();
-        let loaded = stdout(path, "criteo_kaggle", &load);
+        let loaded = stdout_in(path, "criteo_kaggle", &load);
         assert_eq!(tested(&loaded), tested(&trained));
         assert!(loaded.lines().count() == 8 && tested(&loaded).len() == 8, "{loaded}");
     }
     let on = ["--data", "sample.tsv", "--load-model", "a.safetensors", "--save-model", "b.safetensors"];
-    let on = stdout(path, "criteo_kaggle", &on);
+    let on = stdout_in(path, "criteo_kaggle", &on);
     assert_ne!(tested(&on), tested(&trained));
     let [a, b] = ["a.safetensors", "b.safetensors"].map(|name| fs::read(path.join(name)).unwrap());
     assert!(a.len() == b.len() && a != b);
@@ -56,7 +44,7 @@ fn a_model_that_was_kept_tests_as_before_and_learns_on() {
 #[test]
 fn so_do_models_of_tables() {
     let folder = folder();
-    let last_line = |args: &[&str]| stdout(folder.path(), "custom_dataset", args).lines().last().unwrap().to_owned();
+    let last_line = |args: &[&str]| stdout_in(folder.path(), "custom_dataset", args).lines().last().unwrap().to_owned();
     let trained = last_line(&["--epochs", "1", "--save-model", "m"]);
     assert_eq!(last_line(&["--epochs", "1", "--load-model", "m", "--inference-only"]), trained);
 }
@@ -65,7 +53,7 @@ fn so_do_models_of_tables() {
 fn a_mistake_gets_one_line_and_exit_code_1() {
     let folder = folder();
     let path = folder.path();
-    stdout(path, "criteo_kaggle", &[&SMALL[..], &["--save-model", "model"]].concat());
+    stdout_in(path, "criteo_kaggle", &[&SMALL[..], &["--save-model", "model"]].concat());
     fs::write(path.join("text"), "not a model").unwrap();
     let load = ["--data", "sample.tsv", "--load-model", "model"];
     let other = ["--data", "sample.tsv", "--load-model", "model", "--min-count", "2"];
@@ -87,7 +75,7 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
         (&other, "model: tables of ["),
     ];
     for (args, expected) in cases {
-        let out = run(path, "criteo_kaggle", args);
+        let out = run_in(path, "criteo_kaggle", args);
         let stderr = String::from_utf8(out.stderr).unwrap();
         let errors: Vec<&str> = stderr.lines().skip_while(|line| !line.starts_with("error: ")).collect();
         assert_eq!(out.status.code(), Some(1), "{args:?}: {stderr}");

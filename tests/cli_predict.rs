@@ -2,23 +2,12 @@
 
 mod common;
 
-use common::example;
+use common::{example, run_in, stdout_in};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 use tempfile::TempDir;
-
-fn run(folder: &Path, name: &str, args: &[&str]) -> Output {
-    example(name).current_dir(folder).args(args).output().unwrap()
-}
-
-/// What a run that succeeds prints.
-fn stdout(folder: &Path, name: &str, args: &[&str]) -> String {
-    let out = run(folder, name, args);
-    assert!(out.status.success(), "{name} {args:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
-}
 
 /// A folder with the sample that ships with the project, `rows.tsv`, and a model of it, `model`.
 fn folder() -> TempDir {
@@ -26,7 +15,7 @@ fn folder() -> TempDir {
     let path = folder.path();
     fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/sample.tsv"), path.join("rows.tsv")).unwrap();
     let small = ["--top-mlp", "16-1", "--bottom-mlp", "13-8-16", "--data", "rows.tsv", "--save-model", "model"];
-    stdout(path, "criteo_kaggle", &small);
+    stdout_in(path, "criteo_kaggle", &small);
     folder
 }
 
@@ -37,19 +26,19 @@ const DATASET: [&str; 4] = ["--load-model", "model", "--data", "rows.tsv.rows"];
 fn text_and_dataset_and_every_batch_size_give_the_same() {
     let folder = folder();
     let path = folder.path();
-    let expected = stdout(path, "predict", &TEXT);
+    let expected = stdout_in(path, "predict", &TEXT);
     let rows = fs::read_to_string(path.join("rows.tsv")).unwrap();
     assert_eq!(expected.lines().count(), rows.lines().count());
     assert!(expected.lines().all(|p| (0.0..1.0).contains(&p.parse::<f32>().unwrap())));
     for size in ["1", "7", "100000"] {
         assert_eq!(
-            stdout(path, "predict", &[&DATASET[..], &["--batch-size", size, "--threads", "1"]].concat()),
+            stdout_in(path, "predict", &[&DATASET[..], &["--batch-size", size, "--threads", "1"]].concat()),
             expected
         );
     }
-    assert_eq!(stdout(path, "predict", &[&DATASET[..], &["--output", "p"]].concat()), "");
+    assert_eq!(stdout_in(path, "predict", &[&DATASET[..], &["--output", "p"]].concat()), "");
     assert_eq!(fs::read_to_string(path.join("p")).unwrap(), expected);
-    let logits = stdout(path, "predict", &[&DATASET[..], &["--logits"]].concat());
+    let logits = stdout_in(path, "predict", &[&DATASET[..], &["--logits"]].concat());
     for (logit, p) in logits.lines().zip(expected.lines()) {
         let (logit, p): (f64, f64) = (logit.parse().unwrap(), p.parse().unwrap());
         assert!((1.0 / (1.0 + (-logit).exp()) - p).abs() < 1e-6, "{logit}, {p}");
@@ -77,10 +66,10 @@ fn rows_of_tables_by_their_schema() {
     fs::write(path.join("rows.csv"), format!("price,colour,bought\n{rows}")).unwrap();
     fs::write(path.join("new.csv"), "colour,price\nblue,1\nred,0\n").unwrap();
     let train = ["--schema", "schema.toml", "--data", "rows.csv", "--output", "rows", "--save-model", "model"];
-    stdout(path, "custom_dataset", &train);
+    stdout_in(path, "custom_dataset", &train);
     let text = ["--load-model", "model", "--data", "new.csv", "--vocabulary", "rows", "--schema", "schema.toml"];
     let (new, old) =
-        (stdout(path, "predict", &text), stdout(path, "predict", &["--load-model", "model", "--data", "rows"]));
+        (stdout_in(path, "predict", &text), stdout_in(path, "predict", &["--load-model", "model", "--data", "rows"]));
     let old: Vec<&str> = old.lines().collect();
     assert_eq!(new.lines().collect::<Vec<_>>(), [old[1], old[0]]);
 }
@@ -88,7 +77,8 @@ fn rows_of_tables_by_their_schema() {
 #[test]
 fn latency_is_measured() {
     let folder = folder();
-    let report = stdout(folder.path(), "predict", &["--load-model", "model", "--latency", "--json", "--threads", "1"]);
+    let report =
+        stdout_in(folder.path(), "predict", &["--load-model", "model", "--latency", "--json", "--threads", "1"]);
     let sizes: Vec<u64> = report
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["batch"].as_u64().unwrap())
@@ -123,7 +113,7 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
         (&[&DATASET[..], &["--output", "no/p"]].concat(), "no/p: No such file or directory (os error 2)"),
     ];
     for (args, expected) in cases {
-        let out = run(path, "predict", args);
+        let out = run_in(path, "predict", args);
         let stderr = String::from_utf8(out.stderr).unwrap();
         assert_eq!(out.status.code(), Some(1), "{args:?}: {stderr}");
         assert!(stderr.contains(expected) && stderr.lines().count() == 1, "{args:?}: {stderr}, expected {expected}");

@@ -77,13 +77,7 @@ pub fn linear(
     k: usize,
     scratch: &mut Scratch,
 ) {
-    const OP: &str = "linear";
-    check::shape(OP, "x", x.len(), [m, k]);
-    check::shape(OP, "y", y.len(), [m, n]);
-    check::shape(OP, "packed", packed.len(), [1, packed_len(isa, n, k)]);
-    if let Some(bias) = bias {
-        check::shape(OP, "bias", bias.len(), [1, n]);
-    }
+    check::linear("linear", x, y, [packed.len(), packed_len(isa, n, k)], bias, [m, n, k]);
     let epilogue = Epilogue { bias: bias.map(<[f32]>::as_ptr), relu: activation == Activation::Relu };
     isa.run(Packed { a: x, panels: packed, c: y, m, n, k, add: false, epilogue, scratch });
 }

@@ -61,13 +61,7 @@ pub fn linear_f16(
     k: usize,
     scratch: &mut Scratch,
 ) {
-    const OP: &str = "linear_f16";
-    check::shape(OP, "x", x.len(), [m, k]);
-    check::shape(OP, "y", y.len(), [m, n]);
-    check::shape(OP, "packed", packed.len(), [1, f16_len(isa, n, k)]);
-    if let Some(bias) = bias {
-        check::shape(OP, "bias", bias.len(), [1, n]);
-    }
+    check::linear("linear_f16", x, y, [packed.len(), f16_len(isa, n, k)], bias, [m, n, k]);
     let [panel] = scratch.rooms([panel_width(isa) * k]);
     isa.run(Linear { x, packed, panel, bias, relu: activation == Activation::Relu, y, m, n, k });
 }

@@ -106,13 +106,7 @@ pub fn linear_int8(
     k: usize,
     scratch: &mut Scratch,
 ) {
-    const OP: &str = "linear_int8";
-    check::shape(OP, "x", x.len(), [m, k]);
-    check::shape(OP, "y", y.len(), [m, n]);
-    check::shape(OP, "packed", packed.len(), [1, int8_len(isa, n, k)]);
-    if let Some(bias) = bias {
-        check::shape(OP, "bias", bias.len(), [1, n]);
-    }
+    check::linear("linear_int8", x, y, [packed.len(), int8_len(isa, n, k)], bias, [m, n, k]);
     let stride = 4 * k.div_ceil(4) + ROW_TAIL;
     let left = scratch.bytes(m * stride);
     isa.run_bytes(Linear { x, left, stride, packed, bias, relu: activation == Activation::Relu, y, m, n, k });

@@ -1,16 +1,16 @@
 //! Linear layers: batches cut by rows forward, weights cut by rows backward.
 
-use super::{Activation, Beta, Cpu, LinearGrads, quantized, with_scratch};
-use crate::backend::{DenseParameter, PackedWeight};
+use super::{Activation, Beta, Cpu, LinearGrads, with_scratch};
+use crate::backend::{DenseParameter, PackedWeight, WeightFormat};
 use crate::tensor::Tensor;
-use dlrm_kernels::{elementwise, gemm};
+use dlrm_kernels::{elementwise, gemm, quantized};
 use rayon::prelude::*;
 
 /// Rows of a batch a piece: halves of 128 should be 64, and an uneven last tile costs little.
-pub(super) const ROW_GRAIN: usize = 4;
+const ROW_GRAIN: usize = 4;
 
 /// At most this many rows a piece, so that large batches balance over uneven threads.
-pub(super) const MAX_ROWS: usize = 264;
+const MAX_ROWS: usize = 264;
 
 /// Rows that are masked just before they are multiplied: four register tiles, 112 KiB of 512 columns.
 const MASKED_ROWS: usize = 56;
@@ -54,16 +54,21 @@ pub(super) fn forward(
 ) {
     let (m, (n, k)) = (x.rows(), dims(weight));
     assert_eq!(x.cols(), k, "linear: X {:?}, W {:?}", x.shape(), weight.shape());
-    if let Some(format) = weight.format() {
-        return quantized::linear(cpu, format, x, weight, bias, act, y);
-    }
     let (x, packed) = (x.as_slice(), weight.packed().forward.as_slice());
     let bias = bias.map(|b| b.value().as_slice());
     let rows = cpu.piece(m, 2 * m * n * k, ROW_GRAIN, MAX_ROWS);
     cpu.for_each_piece(y.as_mut_slice(), rows * n, |i, y| {
         let m = y.len() / n;
         let x = &x[i * rows * k..][..m * k];
-        with_scratch(|scratch| gemm::linear(cpu.isa, x, packed, bias, act, y, m, n, k, scratch));
+        with_scratch(|scratch| match weight.format() {
+            None => gemm::linear(cpu.isa, x, packed, bias, act, y, m, n, k, scratch),
+            Some(WeightFormat::F16) => {
+                quantized::linear_f16(cpu.isa, x, bytemuck::cast_slice(packed), bias, act, y, m, n, k, scratch);
+            }
+            Some(WeightFormat::Int8) => {
+                quantized::linear_int8(cpu.isa, x, bytemuck::cast_slice(packed), bias, act, y, m, n, k, scratch);
+            }
+        });
     });
 }
 
