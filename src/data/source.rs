@@ -9,6 +9,7 @@
 //! ```
 
 mod change;
+mod mailbox;
 mod order;
 mod permutation;
 mod prefetch;

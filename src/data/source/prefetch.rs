@@ -1,9 +1,10 @@
 //! Batches made ahead of time.
 
+use super::mailbox::Mailbox;
 use super::{BatchSource, Position};
 use crate::batch::Batch;
 use crate::error::Result;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The batches of another source, bit by bit, made ahead on a thread of their own.
@@ -11,8 +12,7 @@ use std::time::{Duration, Instant};
 /// Batches go back and forth between the two threads: once all have grown to their size nothing is allocated.
 #[derive(Debug)]
 pub struct Prefetch {
-    tasks: SyncSender<Task>,
-    made: Receiver<Made>,
+    link: Arc<Link>,
     /// Batches that nobody fills at the moment.
     idle: Vec<Batch>,
     /// How many there are beside the caller's own.
@@ -22,32 +22,55 @@ pub struct Prefetch {
     waited: Duration,
 }
 
+/// Both ways between the two threads.
+#[derive(Debug)]
+struct Link {
+    tasks: Mailbox<Task>,
+    made: Mailbox<Made>,
+}
+
 /// What the reading thread is to do.
+#[derive(Debug)]
 enum Task {
     Fill(Batch),
     Seek(Position),
 }
 
 /// What it has done.
+#[derive(Debug)]
 enum Made {
     /// A batch, where the source stood afterwards, and what it said.
     Batch(Batch, Position, Result<bool>),
     Sought(Result<()>),
 }
 
-/// Carries out tasks until there are no more.
-fn serve(mut source: impl BatchSource, tasks: &Receiver<Task>, made: &SyncSender<Made>) {
-    for task in tasks {
-        let done = match task {
-            Task::Fill(mut batch) => {
-                let more = source.next_batch(&mut batch);
-                Made::Batch(batch, source.position(), more)
-            }
-            Task::Seek(position) => Made::Sought(source.seek(position)),
-        };
-        if made.send(done).is_err() {
-            return;
+/// The reading thread's end of the link. When it goes, even in a panic, nobody waits for it any more.
+struct Reader(Arc<Link>);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.made.close();
+    }
+}
+
+impl Reader {
+    /// Carries out tasks until there are no more.
+    fn serve(&self, mut source: impl BatchSource) {
+        while let Some(task) = self.0.tasks.receive() {
+            self.0.made.send(match task {
+                Task::Fill(mut batch) => {
+                    let more = source.next_batch(&mut batch);
+                    Made::Batch(batch, source.position(), more)
+                }
+                Task::Seek(position) => Made::Sought(source.seek(position)),
+            });
         }
+    }
+}
+
+impl Drop for Prefetch {
+    fn drop(&mut self) {
+        self.link.tasks.close();
     }
 }
 
@@ -60,24 +83,25 @@ impl Prefetch {
     pub fn run<T>(source: impl BatchSource + Send, ahead: usize, body: impl FnOnce(&mut Prefetch) -> T) -> T {
         assert!(ahead > 0, "Prefetch: no batch ahead");
         // Room for all that can be under way, so that no side ever waits to send.
-        let ((tasks, to_do), (done, made)) = (sync_channel(ahead + 1), sync_channel(ahead + 1));
+        let link = Arc::new(Link { tasks: Mailbox::new(ahead + 1), made: Mailbox::new(ahead + 1) });
+        let reader = Reader(link.clone());
         let (rows, position) = (source.rows(), source.position());
         let idle = vec![Batch::default(); ahead];
-        let mut prefetch = Prefetch { tasks, made, idle, ahead, rows, position, waited: Duration::ZERO };
+        let mut prefetch = Prefetch { link, idle, ahead, rows, position, waited: Duration::ZERO };
         std::thread::scope(|scope| {
-            scope.spawn(move || serve(source, &to_do, &done));
+            scope.spawn(move || reader.serve(source));
             let result = body(&mut prefetch);
-            drop(prefetch); // hangs up: the thread has no more tasks
+            drop(prefetch); // the thread has no more tasks, and ends
             result
         })
     }
 
     fn give(&self, task: Task) {
-        self.tasks.send(task).expect("the reading thread lives");
+        self.link.tasks.send(task);
     }
 
     fn receive(&self) -> Made {
-        self.made.recv().expect("the reading thread lives")
+        self.link.made.receive().expect("the reading thread lives")
     }
 
     /// Has the source go on from `position`, while no batch is under way.
