@@ -2,10 +2,14 @@
 //! these.
 
 mod best;
+mod observer;
 mod options;
 mod report;
+mod run;
 mod trainer;
 
+pub use observer::{Observer, Progress, Silent};
 pub use options::{Stop, Stopping, TrainOptions};
 pub use report::{Record, Report};
-pub use trainer::{Observer, Progress, Schedule, Silent, Trainer};
+pub use run::Schedule;
+pub use trainer::Trainer;

@@ -1,8 +1,6 @@
-//! The training loop.
+//! A model with all that changes while it learns, and its steps.
 
-use super::best::Best;
-use super::options::{Stop, TrainOptions};
-use super::report::Record;
+use super::options::TrainOptions;
 use crate::backend::{Dropout, LossKind};
 use crate::batch::Batch;
 use crate::data::source::BatchSource;
@@ -15,91 +13,29 @@ use crate::optim::schedule::LrPolicy;
 use crate::optim::{LearningRates, Optimizer, UpdateRule};
 use crate::parameters::Parameters;
 use crate::tape::{Tape, Var};
-use std::time::{Duration, Instant};
-
-/// How long to train and how often to test.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Schedule {
-    /// Passes over the training rows.
-    pub epochs: u64,
-    /// Test every so many steps, besides at the end of each pass.
-    pub test_freq: Option<u64>,
-}
-
-/// Where a run stands after a step.
-#[derive(Debug, Clone, Copy)]
-pub struct Progress {
-    /// This pass, from 1.
-    pub epoch: u64,
-    /// Steps so far, over all passes.
-    pub step: u64,
-    /// Rows trained on in this pass.
-    pub rows: usize,
-    /// Rows in this pass.
-    pub rows_in_epoch: usize,
-    /// Loss of this step's batch, before the step.
-    pub loss: f32,
-    /// Mean loss over the rows of this pass so far.
-    pub mean_loss: f64,
-    /// Rows a second of this pass, testing not counted.
-    pub rows_per_s: f64,
-}
-
-/// Someone who watches a run: a progress bar, a log, a file of JSON lines.
-pub trait Observer {
-    /// Called after every batch.
-    fn on_step(&mut self, progress: &Progress) {
-        let _ = progress;
-    }
-
-    /// Called after every evaluation.
-    ///
-    /// # Errors
-    /// What went wrong, such as a full disk; it ends the run.
-    fn on_evaluation(&mut self, record: &Record) -> Result<()> {
-        let _ = record;
-        Ok(())
-    }
-
-    /// Called if the run ends before its last pass.
-    fn on_stop(&mut self, stop: Stop) {
-        let _ = stop;
-    }
-
-    /// Called if the parameters of an earlier test, the best, are put back at the end.
-    fn on_restore(&mut self, record: &Record) {
-        let _ = record;
-    }
-}
-
-/// Watches nothing.
-#[derive(Debug, Clone, Copy)]
-pub struct Silent;
-
-impl Observer for Silent {}
 
 /// A model with all that changes while it learns.
 #[derive(Debug)]
 pub struct Trainer<M> {
     model: M,
-    params: Parameters,
+    pub(super) params: Parameters,
     grads: Gradients,
     tape: Tape,
     optimizer: Optimizer,
-    policy: LrPolicy,
+    pub(super) policy: LrPolicy,
     loss: LossKind,
-    options: TrainOptions,
-    steps: u64,
-    pending: Pending,
+    pub(super) options: TrainOptions,
+    pub(super) steps: u64,
+    pub(super) pending: Pending,
 }
 
 /// The batches of a step that is not done yet.
 #[derive(Debug, Default)]
-struct Pending {
+pub(super) struct Pending {
     /// Samples of the last forward pass.
     last: usize,
     /// Batches whose gradients are there, samples of the first of them, and of all.
-    batches: u64,
+    pub(super) batches: u64,
     first: usize,
     samples: usize,
 }
@@ -230,7 +166,7 @@ impl<M: Model> Trainer<M> {
     }
 
     /// The update of a step that has begun, at the end of a pass.
-    fn finish_step(&mut self) {
+    pub(super) fn finish_step(&mut self) {
         if self.pending.batches > 0 {
             self.update();
         }
@@ -267,157 +203,5 @@ impl<M: Model> Trainer<M> {
             evaluator.push(logits, &batch.labels);
         }
         Ok(evaluator.finish())
-    }
-
-    /// Trains on `train`, tests on `test`, and returns a record an evaluation; the last one is of
-    /// the finished model. That is the best one, and its record there once more, if
-    /// [it was kept](super::Stopping::patience).
-    ///
-    /// # Errors
-    /// As [`step`](Self::step), or if a source cannot be read, or from `observer`.
-    pub fn train(
-        &mut self,
-        train: &mut (dyn BatchSource + Send),
-        test: &mut (dyn BatchSource + Send),
-        schedule: Schedule,
-        observer: &mut (dyn Observer + Send),
-    ) -> Result<Vec<Record>> {
-        let backend = self.params.backend().clone();
-        let mut result = Ok(Vec::new());
-        backend.scope(&mut || result = self.train_epochs(train, test, schedule, observer));
-        result
-    }
-
-    fn train_epochs(
-        &mut self,
-        train: &mut dyn BatchSource,
-        test: &mut dyn BatchSource,
-        schedule: Schedule,
-        observer: &mut dyn Observer,
-    ) -> Result<Vec<Record>> {
-        let (mut records, mut best) = (Vec::new(), Best::new(self.options.stopping));
-        let mut batch = Batch::default();
-        let (mut total, waited_before) = (Duration::ZERO, train.waited());
-        let mut stop = None;
-        for epoch in 1..=schedule.epochs {
-            let mut pass = Pass::new(epoch, train.rows(), total);
-            train.start_epoch(epoch - 1)?;
-            while stop.is_none() && train.next_batch(&mut batch)? {
-                let loss = self.step(&batch)?;
-                pass.add(loss, batch.len());
-                observer.on_step(&pass.progress(self.steps, loss));
-                let stepped = self.pending.batches == 0;
-                let due = stepped && schedule.test_freq.is_some_and(|n| self.steps.is_multiple_of(n));
-                if due && pass.rows < train.rows() {
-                    let waited = train.waited() - waited_before;
-                    stop = self.test(&mut pass, waited, test, (&mut best, observer), &mut records)?;
-                }
-            }
-            if stop.is_none() {
-                self.finish_step();
-                stop =
-                    self.test(&mut pass, train.waited() - waited_before, test, (&mut best, observer), &mut records)?;
-            }
-            total += pass.seconds();
-            if let Some(stop) = stop.filter(|_| epoch < schedule.epochs || pass.rows < train.rows()) {
-                observer.on_stop(stop);
-                break;
-            }
-        }
-        if let Some(record) = best.restore(&mut self.params) {
-            observer.on_restore(&record);
-            records.push(record);
-        }
-        Ok(records)
-    }
-
-    fn test(
-        &mut self,
-        pass: &mut Pass,
-        waited: Duration,
-        test: &mut dyn BatchSource,
-        (best, observer): (&mut Best, &mut dyn Observer),
-        records: &mut Vec<Record>,
-    ) -> Result<Option<Stop>> {
-        pass.pause();
-        let start = Instant::now();
-        let evaluation = self.evaluate(test)?;
-        let mut record = Record {
-            epoch: pass.epoch,
-            step: self.steps,
-            lr: self.policy.lr(self.steps.max(1)),
-            train_rows: pass.rows as u64,
-            train_loss: pass.mean_loss(),
-            evaluation,
-            best: false,
-            rows_per_s: pass.rows_per_s(),
-            train_seconds: (pass.before + pass.seconds()).as_secs_f64(),
-            waited_seconds: waited.as_secs_f64(),
-            test_seconds: start.elapsed().as_secs_f64(),
-        };
-        let stop = best.test(&mut record, &self.params);
-        observer.on_evaluation(&record)?;
-        records.push(record);
-        pass.resume();
-        Ok(stop)
-    }
-}
-
-/// The bookkeeping of one pass.
-struct Pass {
-    epoch: u64,
-    rows: usize,
-    rows_in_epoch: usize,
-    loss_sum: f64,
-    /// Time trained in earlier passes.
-    before: Duration,
-    /// Time trained in this pass before `since`.
-    trained: Duration,
-    /// When training went on; none while testing.
-    since: Option<Instant>,
-}
-
-impl Pass {
-    fn new(epoch: u64, rows_in_epoch: usize, before: Duration) -> Self {
-        let since = Some(Instant::now());
-        Pass { epoch, rows: 0, rows_in_epoch, loss_sum: 0.0, before, trained: Duration::ZERO, since }
-    }
-
-    fn add(&mut self, loss: f32, rows: usize) {
-        self.loss_sum += f64::from(loss) * rows as f64;
-        self.rows += rows;
-    }
-
-    fn seconds(&self) -> Duration {
-        self.trained + self.since.map_or(Duration::ZERO, |s| s.elapsed())
-    }
-
-    fn rows_per_s(&self) -> f64 {
-        self.rows as f64 / self.seconds().as_secs_f64()
-    }
-
-    fn mean_loss(&self) -> f64 {
-        self.loss_sum / self.rows as f64
-    }
-
-    fn pause(&mut self) {
-        self.trained = self.seconds();
-        self.since = None;
-    }
-
-    fn resume(&mut self) {
-        self.since = Some(Instant::now());
-    }
-
-    fn progress(&self, step: u64, loss: f32) -> Progress {
-        Progress {
-            epoch: self.epoch,
-            step,
-            rows: self.rows,
-            rows_in_epoch: self.rows_in_epoch,
-            loss,
-            mean_loss: self.mean_loss(),
-            rows_per_s: self.rows_per_s(),
-        }
     }
 }

@@ -1,0 +1,57 @@
+//! Those who watch a run.
+
+use super::options::Stop;
+use super::report::Record;
+use crate::error::Result;
+
+/// Where a run stands after a step.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// This pass, from 1.
+    pub epoch: u64,
+    /// Steps so far, over all passes.
+    pub step: u64,
+    /// Rows trained on in this pass.
+    pub rows: usize,
+    /// Rows in this pass.
+    pub rows_in_epoch: usize,
+    /// Loss of this step's batch, before the step.
+    pub loss: f32,
+    /// Mean loss over the rows of this pass so far.
+    pub mean_loss: f64,
+    /// Rows a second of this pass, testing not counted.
+    pub rows_per_s: f64,
+}
+
+/// Someone who watches a run: a progress bar, a log, a file of JSON lines.
+pub trait Observer {
+    /// Called after every batch.
+    fn on_step(&mut self, progress: &Progress) {
+        let _ = progress;
+    }
+
+    /// Called after every evaluation.
+    ///
+    /// # Errors
+    /// What went wrong, such as a full disk; it ends the run.
+    fn on_evaluation(&mut self, record: &Record) -> Result<()> {
+        let _ = record;
+        Ok(())
+    }
+
+    /// Called if the run ends before its last pass.
+    fn on_stop(&mut self, stop: Stop) {
+        let _ = stop;
+    }
+
+    /// Called if the parameters of an earlier test, the best, are put back at the end.
+    fn on_restore(&mut self, record: &Record) {
+        let _ = record;
+    }
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Silent;
+
+impl Observer for Silent {}
