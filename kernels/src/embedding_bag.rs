@@ -157,8 +157,12 @@ pub fn per_sample_weight_backward(
 #[track_caller]
 fn check_strided(op: &str, name: &str, len: usize, rows: usize, dim: usize, stride: usize) {
     assert!(dim > 0 && stride >= dim, "{op}: {name} has rows of {dim} values {stride} apart");
-    let needed = rows.checked_sub(1).map_or(0, |last| last * stride + dim);
-    assert!(len >= needed, "{op}: {name} has {len} values, expected {rows} rows of {dim}, {stride} apart");
+    // Without a limit of its own `stride` could wrap around, and the rows would leave `len`.
+    let needed = rows.checked_sub(1).map_or(Some(0), |last| last.checked_mul(stride)?.checked_add(dim));
+    assert!(
+        needed.is_some_and(|needed| len >= needed),
+        "{op}: {name} has {len} values, expected {rows} rows of {dim}, {stride} apart"
+    );
 }
 
 #[track_caller]

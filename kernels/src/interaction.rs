@@ -39,11 +39,11 @@ use backward::DotBackward;
 use forward::Dot;
 
 /// Values a sample that [`interaction_dot`] makes: `D` if there is a dense vector, and
-/// `F · (F - 1) / 2` pairs, or `F · (F + 1) / 2` with `itself`.
+/// `F · (F - 1) / 2` pairs, or `F · (F + 1) / 2` with `itself`. More than memory can hold, if that has no size.
 pub fn interaction_dot_dim(dim: usize, tables: usize, dense: bool, itself: bool) -> usize {
-    let features = tables + usize::from(dense);
-    let pairs = features * (features + 1) / 2 - if itself { 0 } else { features };
-    pairs + if dense { dim } else { 0 }
+    let features = tables.saturating_add(usize::from(dense));
+    let pairs = features.saturating_mul(features.saturating_add(1)) / 2;
+    (pairs - if itself { 0 } else { features.min(pairs) }).saturating_add(if dense { dim } else { 0 })
 }
 
 /// Pairwise dot products: `dense` B × D, `pooled` B × tables × D, `out` B ×
@@ -142,14 +142,15 @@ pub fn interaction_cat_backward(
 #[track_caller]
 fn batch(op: &str, dense: Option<&[f32]>, pooled: &[f32], tables: usize, dim: usize) -> usize {
     assert!(dim > 0, "{op}: vectors of 0 values");
+    let size = tables.checked_mul(dim).unwrap_or_else(|| panic!("{op}: {tables} tables of {dim} values"));
     let batch = match dense {
         Some(dense) => dense.len() / dim,
-        None => pooled.len() / (tables * dim).max(1),
+        None => pooled.len() / size.max(1),
     };
     if let Some(dense) = dense {
         check::shape(op, "dense", dense.len(), [batch, dim]);
     }
-    check::shape(op, "pooled", pooled.len(), [batch, tables * dim]);
+    check::shape(op, "pooled", pooled.len(), [batch, size]);
     batch
 }
 

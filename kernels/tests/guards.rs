@@ -232,3 +232,27 @@ fn a_row_beyond_the_state_is_refused() {
         assert_eq!(text, "rowwise_adagrad_rows: rows 12 to 12 leave state, which has 2 rows from 10 on");
     }
 }
+
+/// Sizes that wrap around would pass for small ones, and the kernels would leave their slices.
+#[test]
+fn sizes_beyond_all_memory_are_refused() {
+    for isa in Isa::available() {
+        let far = 1 << 63;
+        let text = message(|| {
+            embedding_bag(isa, &[0.0; 2], 1, bags(&[0, 1, 0], &[0, 1, 2, 3]), Pooling::Sum, &mut [0.0], far);
+        });
+        assert_eq!(text, "embedding_bag: out has 1 values, expected 3 rows of 1, 9223372036854775808 apart");
+        let text = message(|| {
+            interaction_dot(isa, Some(&[0.0; 2]), &[], far, 2, false, &mut [0.0; 2], &mut Scratch::new());
+        });
+        assert_eq!(text, "interaction_dot: 9223372036854775808 tables of 2 values");
+        let most = [
+            packed_len(isa, far, 2),
+            packed_len(isa, usize::MAX, 1),
+            int8_len(isa, far, 64),
+            int8_len(isa, usize::MAX, usize::MAX),
+        ];
+        assert_eq!(most, [usize::MAX; 4], "{}", isa.name());
+    }
+    assert!(interaction_dot_dim(2, 1 << 33, true, true) > isize::MAX as usize / size_of::<f32>());
+}

@@ -15,9 +15,10 @@ pub fn panel_width(isa: Isa) -> usize {
 
 /// Values in the forward panels of `W` (N × K): `ceil(N / NR)` panels of K × NR. They should start
 /// at a multiple of 64 bytes, or every vector of them crosses a cache line (5 to 20 % slower).
+/// `usize::MAX`, which no slice has, if there are more than that.
 pub fn packed_len(isa: Isa, n: usize, k: usize) -> usize {
     let nr = panel_width(isa);
-    n.div_ceil(nr) * nr * k
+    n.div_ceil(nr).saturating_mul(nr).saturating_mul(k)
 }
 
 /// Values in the backward panels of `W` (N × K): `ceil(K / NR)` panels of N × NR.

@@ -41,12 +41,12 @@ const WHOLE: f32 = 12_582_912.0;
 /// Words of the packed `W` (N × K): `ceil(N / NR)` panels, and the scale.
 pub fn int8_len(isa: Isa, n: usize, k: usize) -> usize {
     let nr = isa.run_bytes(Width);
-    n.div_ceil(nr) * panel_len(nr, k) + 1
+    n.div_ceil(nr).saturating_mul(panel_len(nr, k)).saturating_add(1)
 }
 
 /// Words of a panel: groups of four steps, and the columns' sums.
 fn panel_len(nr: usize, k: usize) -> usize {
-    (k.div_ceil(4) + 1) * nr
+    (k.div_ceil(4) + 1).saturating_mul(nr)
 }
 
 /// Rounds `w` (N × K) to 8 bits and lays it out for [`linear_int8`] on the same instruction set.
