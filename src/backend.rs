@@ -284,6 +284,9 @@ pub trait Backend: Debug + Send + Sync {
     /// gradients for `x` and `y`.
     fn dropout(&self, mask: Dropout, x: &Tensor, y: &mut Tensor, beta: Beta);
 
+    /// `to` becomes `from`.
+    fn copy(&self, from: &[f32], to: &mut [f32]);
+
     /// `X ← a · X`.
     fn scale(&self, a: f32, x: &mut Tensor);
 

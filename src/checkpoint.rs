@@ -4,7 +4,8 @@
 //! tensors, one after the other ([safetensors](https://github.com/huggingface/safetensors)):
 //!
 //! ```json
-//! {"__metadata__": {"config": "{\"dense_features\":13,…}", "numbers": "crc32:1c291ca3", "vocabulary": "crc32:…"},
+//! {"__metadata__": {"config": "{\"dense_features\":13,…}", "header": "crc32:1c291ca3",
+//!                   "numbers": "{\"bot_l.0.bias\":\"crc32:…\",…}", "vocabulary": "crc32:…"},
 //!  "bot_l.0.bias": {"dtype": "F32", "shape": [512], "data_offsets": [0, 2048]}, …}
 //! ```
 //!
@@ -12,11 +13,40 @@
 //! |---|---|
 //! | `config` | the model's shape, such as a [`DlrmConfig`](crate::nn::DlrmConfig), in JSON |
 //! | `vocabulary` | checksum of the columns and the vocabulary that it was trained on; see [`Samples::vocabulary_checksum`](crate::data::source::Samples::vocabulary_checksum); may be absent |
-//! | `numbers` | checksum of the tensors' bytes; may be absent |
+//! | `numbers` | checksum of each tensor's bytes by its name, in JSON, or one of all in the order of the file; may be absent |
+//! | `header` | checksum of the header's bytes, from its first brace to the last space behind it, with zeros in the place of these eight digits; may be absent |
 //!
 //! Tensors are called as the parameters are, and those of a DLRM as in the public reference's `state_dict`:
 //! `emb_l.3.weight` (`num_embeddings × D`), `bot_l.0.weight` (out × in), `top_l.2.bias`, `v_W_l.0`. All numbers are `F32`.
 //! Whatever model puts its parameters into a [`Parameters`](crate::Parameters) can be written and read without further code.
+//!
+//! # Of a run
+//!
+//! A checkpoint of a run ([`Checkpoints`](crate::train::Checkpoints)) is such a file with more in it, so that whatever reads
+//! a model reads it as well, this crate's [`read`](Checkpoint::read) included:
+//!
+//! | tensor | what |
+//! |---|---|
+//! | `NAME` | the parameter, as above |
+//! | `optimizer.first.NAME` | Adagrad's sum of squares or Adam's first moment, in the shape of the parameter; of row-wise Adagrad one number a row of a table. Plain SGD has none |
+//! | `optimizer.second.NAME` | Adam's second moment |
+//! | `best.NAME` | the parameter at the best test, if a run keeps that for its [`patience`](crate::train::Stopping::patience) |
+//!
+//! | metadata | what |
+//! |---|---|
+//! | `step` | steps until then |
+//! | `run` | all else, in JSON: the training rows' position, the sums of the pass, all records, the best of them, time; and the names and values of whatever the result depends on |
+//! | `header`, `numbers` | have to be there, so that no change of any byte goes unseen |
+//!
+//! No state of a random generator is kept, since there is none: the order of rows is a function of the seed and the
+//! position ([`Order`](crate::data::source::Order)), what dropout drops one of the seed, the step and the place
+//! ([`Dropout`](crate::backend::Dropout)). Saves come between two steps, never while gradients of one are being gathered.
+//! A number of JSON comes back as the same `f64`.
+//!
+//! What is promised: a run that was killed at any moment and goes on from the newest good file in its [`CheckpointDir`] ends
+//! with the bits of one that was never stopped, on any number of threads (`tests/resume.rs`);
+//! and whichever call of the file system fails, or whenever the machine stops, the directory has the checkpoint before or
+//! the new one, whole. Another instruction set goes on as well, but sums in another order.
 //!
 //! The format is read and written here and not by the crate `safetensors` since (1) that wants the whole file as one slice,
 //! so a map, and a damaged disk or a file cut short meanwhile would end the process; here a table is read into its place
@@ -47,17 +77,38 @@
 #[cfg(target_endian = "big")]
 compile_error!("checkpoints are little-endian numbers, which are read and written as they are");
 
+mod dir;
+mod files;
 mod header;
 mod reader;
+mod run;
+mod snapshot;
 mod writer;
 
+pub use dir::CheckpointDir;
 pub use reader::Checkpoint;
+pub(crate) use snapshot::{About, Snapshot};
 pub use writer::{check_path, save};
 
-use crate::parameters::{DenseParameter, Table};
+use crate::parameters::{DenseParameter, Parameters, Table};
 
 /// Numbers that are read or written at a time: what is summed is then still in the cache.
 const PIECE: usize = 1 << 18;
+
+/// A tensor to be written.
+#[derive(Debug, Clone)]
+pub(crate) struct NamedTensor<'a> {
+    pub name: String,
+    pub shape: Vec<u64>,
+    pub values: &'a [f32],
+}
+
+/// The parameters as tensors: tables, then dense ones.
+pub(crate) fn tensors(params: &Parameters) -> impl Iterator<Item = NamedTensor<'_>> {
+    let tables = params.tables().iter().map(|t| (t.name(), table_shape(t), t.values()));
+    let dense = params.dense().iter().map(|p| (p.name(), dense_shape(p), p.value().as_slice()));
+    tables.chain(dense).map(|(name, shape, values)| NamedTensor { name: name.into(), shape, values })
+}
 
 /// The shape of a dense parameter as a tensor.
 fn dense_shape(parameter: &DenseParameter) -> Vec<u64> {
@@ -74,8 +125,22 @@ fn table_shape(table: &Table) -> Vec<u64> {
 const CONFIG: &str = "config";
 const VOCABULARY: &str = "vocabulary";
 const NUMBERS: &str = "numbers";
+const RUN: &str = "run";
+const STEP: &str = "step";
+
+/// What the names of the optimizer's and of the best test's tensors begin with.
+pub(crate) const OPTIMIZER: &str = "optimizer.";
+pub(crate) const BEST: &str = "best.";
+
+/// Whether a tensor is the optimizer's.
+fn is_state(name: &str) -> bool {
+    name.starts_with(OPTIMIZER)
+}
+
+/// What a checksum begins with.
+const CRC_PREFIX: &str = "crc32:";
 
 /// A checksum as it stands in the metadata.
 fn crc_text(crc: u32) -> String {
-    format!("crc32:{crc:08x}")
+    format!("{CRC_PREFIX}{crc:08x}")
 }

@@ -51,6 +51,12 @@ pub enum Error {
         /// The loss, NaN or infinite.
         loss: f32,
     },
+    /// Training was [asked](crate::train::Observer::interrupted) to end.
+    #[error("interrupted after step {step}")]
+    Interrupted {
+        /// The last training step, from 1.
+        step: u64,
+    },
 }
 
 impl Error {

@@ -5,13 +5,13 @@ mod streaming_auc;
 
 use auc::RankedLabels;
 pub use auc::{auc, average_precision};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 pub use streaming_auc::{AucEstimate, StreamingAuc};
 
 /// The figures of one evaluation, over all its rows.
 ///
 /// Serialised, `None` and NaN are `null`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Rows evaluated; with none, every mean below is NaN.
     #[serde(rename = "test_rows")]
@@ -24,24 +24,35 @@ pub struct Evaluation {
     /// (scikit-learn's `average_precision_score`). `None` if there is no click, or as for the AUC.
     pub average_precision: Option<f64>,
     /// Mean of `-t·ln p - (1-t)·ln(1-p)`, in nats.
+    #[serde(deserialize_with = "nan_if_null")]
     pub logloss: f64,
     /// Log loss over that of predicting the base rate `r` for every row,
     /// `-r·ln r - (1-r)·ln(1-r)` (He et al. 2014, equation 1; below 1 is better than that). `None` if
     /// the base rate is 0 or 1.
     pub normalized_entropy: Option<f64>,
     /// Share of rows with `round(p) = t`, where 0.5 rounds to 0 as in the reference.
+    #[serde(deserialize_with = "nan_if_null")]
     pub accuracy: f64,
     /// Of the rows with `round(p) = 1`, the share that are clicks; 0 if there is no such row, as in
     /// scikit-learn.
+    #[serde(deserialize_with = "nan_if_null")]
     pub precision: f64,
     /// Of the clicks, the share with `round(p) = 1`; 0 if there is no click.
+    #[serde(deserialize_with = "nan_if_null")]
     pub recall: f64,
     /// The harmonic mean of precision and recall; 0 if both are.
+    #[serde(deserialize_with = "nan_if_null")]
     pub f1: f64,
     /// Mean label.
+    #[serde(deserialize_with = "nan_if_null")]
     pub base_rate: f64,
     /// Mean prediction over mean label; `None` if the latter is 0.
     pub calibration: Option<f64>,
+}
+
+/// Reads a number that was written as `null` if it was NaN.
+pub(crate) fn nan_if_null<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 /// What a model's scores are.

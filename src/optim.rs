@@ -46,6 +46,21 @@ impl Optimizer {
         self.rule
     }
 
+    /// What is remembered of each table, then of each dense parameter.
+    pub(crate) fn states(&self) -> impl Iterator<Item = &State> {
+        self.tables.iter().chain(&self.dense)
+    }
+
+    /// The same, to put it back.
+    pub(crate) fn states_mut(&mut self) -> impl Iterator<Item = &mut State> {
+        self.tables.iter_mut().chain(&mut self.dense)
+    }
+
+    /// Goes on after so many steps.
+    pub(crate) fn set_steps(&mut self, steps: u64) {
+        self.steps = steps;
+    }
+
     /// Changes every parameter that has a gradient.
     ///
     /// # Panics

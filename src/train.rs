@@ -2,14 +2,18 @@
 //! these.
 
 mod best;
+mod checkpoints;
 mod observer;
 mod options;
 mod report;
 mod run;
+mod state;
 mod trainer;
 
+pub use checkpoints::{Checkpoints, Saved};
 pub use observer::{Observer, Progress, Silent};
 pub use options::{Stop, Stopping, TrainOptions};
 pub use report::{Record, Report};
 pub use run::Schedule;
+pub use state::Setting;
 pub use trainer::Trainer;

@@ -185,6 +185,23 @@ fn what_does_not_fit_is_named() {
         ),
         (good(), &[("config", &wide)], "20000000 numbers side by side, expected at most 16777216"),
         (good(), &[("config", &huge)], "the model's parameters need 1024000.1 GB of memory, and "),
+        (good(), &[("config", SMALL), ("numbers", "{}")], "no checksum of tensor top_l.0.bias in the metadata's"),
+        (
+            good(),
+            &[("config", SMALL), ("numbers", "[1]")],
+            "the metadata's \"numbers\" are no checksums by tensor (invalid type: sequence, expected a map",
+        ),
+        (
+            good(),
+            &[("config", SMALL), ("header", "crc32:12345678")],
+            "its header is not that of the checksum in it: it is damaged",
+        ),
+        (with(0, ("best.top_l.0.bias", f32, vec![1])), &config, "a tensor best.top_l.0.bias, which the model does not"),
+        (
+            with(0, ("extra", f32, vec![1])),
+            &[("config", SMALL), ("run", "{}")],
+            "a tensor extra, which the model does not have",
+        ),
         (
             good(),
             &[("config", SMALL), ("numbers", "crc32:12345678")],
@@ -200,17 +217,38 @@ fn what_does_not_fit_is_named() {
 }
 
 #[test]
+fn of_a_run_the_model_alone_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model");
+    let names = ["best.top_l.0.bias", "optimizer.first.top_l.0.bias", "top_l.0.bias"];
+    let mut tensors: Vec<_> = names.iter().map(|name| (*name, Dtype::F32, vec![1])).collect();
+    tensors.push(("top_l.0.weight", Dtype::F32, vec![1, 2]));
+    write(&path, &tensors, &[("config", SMALL), ("run", "{}"), ("step", "7")]);
+    let mut file = Checkpoint::open(&path).unwrap();
+    assert!(file.is_run() && file.step().unwrap() == 7 && read(&path).unwrap().1.count() == 3);
+    let message = file.verify().unwrap_err().to_string();
+    assert!(message.ends_with("no checksums of its header and of each tensor in the metadata"), "{message}");
+    let (_folder, path) = saved(&config());
+    let message = Checkpoint::open(&path).unwrap().step().unwrap_err().to_string();
+    assert!(message.ends_with("a model alone, expected a checkpoint of a run"), "{message}");
+}
+
+#[test]
 fn a_number_that_is_none_is_named() {
     let (_folder, path) = saved(&config());
     let mut bytes = fs::read(&path).unwrap();
     let end = bytes.len();
-    bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes()); // in the last tensor, of one number
-    fs::write(&path, bytes).unwrap();
-    let message = read(&path).unwrap_err().to_string();
-    assert!(
-        message.ends_with("model.safetensors: number 0 of tensor top_l.2.bias is NaN, expected a finite one"),
-        "{message}"
-    );
+    for (number, expected) in [
+        (f32::NAN, "number 0 of tensor top_l.2.bias is NaN, expected a finite one"),
+        (1.5, "the numbers of tensor top_l.2.bias are not those of its checksum: it is damaged"),
+    ] {
+        bytes[end - 4..].copy_from_slice(&number.to_le_bytes()); // in the last tensor, of one number
+        fs::write(&path, &bytes).unwrap();
+        let verified = Checkpoint::open(&path).unwrap().verify();
+        for message in [read(&path).unwrap_err(), verified.unwrap_err()].map(|e| e.to_string()) {
+            assert!(message.ends_with(&format!("model.safetensors: {expected}")), "{message}");
+        }
+    }
 }
 
 #[test]
@@ -251,9 +289,11 @@ fn no_change_of_a_byte_goes_unseen_or_panics() {
         fs::write(&path, &bytes).unwrap();
         match read(&path) {
             Err(e) => assert_eq!(e.to_string().lines().count(), 1, "byte {at}: {e}"),
-            // In the name of a metadatum that may be absent, in the vocabulary's checksum, or in the filling.
+            // In the name of the header's checksum, which may be absent.
             Ok((config, found)) => assert!(config == same && numbers(&found) == numbers(&made), "byte {at}"),
         }
+        let verified = Checkpoint::open(&path).and_then(|mut file| file.verify());
+        assert!(verified.is_err(), "byte {at}");
     }
 }
 

@@ -350,6 +350,10 @@ impl Backend for Cpu {
         adjust::dropout(self, mask, x, y, beta);
     }
 
+    fn copy(&self, from: &[f32], to: &mut [f32]) {
+        elementwise::copy(self, from, to);
+    }
+
     fn scale(&self, a: f32, x: &mut Tensor) {
         adjust::scale(self, a, x);
     }

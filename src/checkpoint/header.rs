@@ -1,5 +1,6 @@
 //! The header: which tensor lies where.
 
+use super::{CRC_PREFIX, crc_text};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -33,6 +34,21 @@ impl Entry {
         let len = 4 * shape.iter().product::<u64>();
         Entry { dtype: DTYPE.into(), shape, data_offsets: [start, start + len] }
     }
+
+    /// How many numbers there are.
+    pub fn numbers(&self) -> u64 {
+        (self.data_offsets[1] - self.data_offsets[0]) / 4
+    }
+}
+
+/// The metadatum that is a checksum of the header itself: of its JSON and the spaces after it, with eight zeros in the
+/// place of the checksum's digits.
+const SEAL: &str = "header";
+
+/// Where the digits of that checksum stand. (Within a text the quotes would have a backslash before them.)
+fn seal_at(header: &[u8]) -> Option<usize> {
+    let key = format!("\"{SEAL}\":\"{CRC_PREFIX}");
+    header.windows(key.len()).position(|bytes| bytes == key.as_bytes()).map(|at| at + key.len())
 }
 
 impl Header {
@@ -43,13 +59,30 @@ impl Header {
         [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat()
     }
 
+    /// The same with a checksum of the header in the metadata.
+    pub fn sealed(&mut self) -> Vec<u8> {
+        self.metadata.insert(SEAL.into(), crc_text(0));
+        let mut bytes = self.encode();
+        let sum = crc32fast::hash(&bytes[8..]);
+        let digits = 8 + seal_at(&bytes[8..]).expect("it was just inserted");
+        bytes[digits..digits + 8].copy_from_slice(&crc_text(sum).as_bytes()[CRC_PREFIX.len()..]);
+        bytes
+    }
+
     /// The header in `bytes` of a file that has `data_len` bytes behind it.
     ///
     /// # Errors
     /// What is wrong, and what was expected.
-    pub fn decode(bytes: &[u8], data_len: u64) -> Result<Header, String> {
+    pub fn decode(bytes: &mut [u8], data_len: u64) -> Result<Header, String> {
         let header: Header =
             serde_json::from_slice(bytes).map_err(|e| format!("the header is not that of safetensors ({e})"))?;
+        if let Some(sum) = header.metadata.get(SEAL) {
+            let digits = seal_at(bytes).map(|at| at..(at + 8).min(bytes.len()));
+            digits.into_iter().for_each(|digits| bytes[digits].fill(b'0'));
+            if *sum != crc_text(crc32fast::hash(bytes)) {
+                return Err("its header is not that of the checksum in it: it is damaged".into());
+            }
+        }
         for (name, entry) in &header.tensors {
             entry.check(name)?;
         }
@@ -65,6 +98,11 @@ impl Header {
             _ if end < data_len => Err(format!("{} bytes after the last tensor, expected the end", data_len - end)),
             _ => Ok(header),
         }
+    }
+
+    /// Whether there is a checksum of the header, which then it has.
+    pub fn is_sealed(&self) -> bool {
+        self.metadata.contains_key(SEAL)
     }
 
     /// The tensors as they lie in the file.

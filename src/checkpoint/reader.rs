@@ -1,14 +1,14 @@
 //! A file to parameters.
 
 use super::header::{Entry, Header, MAX_LEN};
-use super::{CONFIG, NUMBERS, PIECE, VOCABULARY, crc_text, dense_shape, table_shape};
+use super::{BEST, CONFIG, CRC_PREFIX, NUMBERS, PIECE, VOCABULARY, crc_text, dense_shape, is_state, table_shape};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::parameters::{DenseId, Parameters};
 use crate::random::Stream;
 use crc32fast::Hasher;
 use serde::de::DeserializeOwned;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -19,9 +19,32 @@ use std::sync::Arc;
 pub struct Checkpoint {
     path: PathBuf,
     file: File,
-    header: Header,
+    pub(super) header: Header,
+    sums: Sums,
     /// Where the numbers begin.
     data_at: u64,
+}
+
+/// Checksums of the numbers.
+#[derive(Debug)]
+enum Sums {
+    None,
+    /// Of all tensors, in the order of the file.
+    Whole(String),
+    /// Of each tensor.
+    Each(BTreeMap<String, String>),
+}
+
+impl Sums {
+    fn of(header: &Header) -> Result<Sums, String> {
+        match header.metadata.get(NUMBERS) {
+            None => Ok(Sums::None),
+            Some(sum) if sum.starts_with(CRC_PREFIX) => Ok(Sums::Whole(sum.clone())),
+            Some(text) => serde_json::from_str(text)
+                .map(Sums::Each)
+                .map_err(|e| format!("the metadata's \"numbers\" are no checksums by tensor ({e})")),
+        }
+    }
 }
 
 impl Checkpoint {
@@ -50,8 +73,10 @@ impl Checkpoint {
         }
         let mut bytes = vec![0; size as usize];
         file.read_exact(&mut bytes).map_err(io)?;
-        let header = Header::decode(&bytes, rest - size).map_err(|message| Error::file(path, message))?;
-        Ok(Checkpoint { path: path.to_owned(), file, header, data_at: 8 + size })
+        let fault = |message| Error::file(path, message);
+        let header = Header::decode(&mut bytes, rest - size).map_err(fault)?;
+        let sums = Sums::of(&header).map_err(fault)?;
+        Ok(Checkpoint { path: path.to_owned(), file, header, sums, data_at: 8 + size })
     }
 
     /// The file.
@@ -106,27 +131,76 @@ impl Checkpoint {
         let targets = self.targets(&plan)?;
         let mut params = Parameters::new(backend);
         let model = make(&mut params, &mut Stream::none())?;
-        let mut sum = Hasher::new();
-        self.file.seek(SeekFrom::Start(self.data_at)).map_err(|e| Error::io(&self.path, e))?;
+        let mut all = Hasher::new();
         for (name, target) in &targets {
-            match *target {
-                Target::Table(t) => {
-                    fill(&self.path, &mut self.file, name, params.tables_mut()[t].values_mut(), &mut sum)?
-                }
+            let sum = match *target {
+                Target::Table(t) => self.fill(name, params.tables_mut()[t].values_mut())?,
                 Target::Dense(id) => {
-                    let mut filled = Ok(());
-                    params.update(id, |value| {
-                        filled = fill(&self.path, &mut self.file, name, value.as_mut_slice(), &mut sum);
-                    });
-                    filled?;
+                    let mut filled = None;
+                    params.update(id, |value| filled = Some(self.fill(name, value.as_mut_slice())));
+                    filled.expect("update calls")?
                 }
-            }
+            };
+            all.combine(&sum);
         }
-        match self.header.metadata.get(NUMBERS) {
-            Some(expected) if *expected != crc_text(sum.finalize()) => {
+        match &self.sums {
+            Sums::Whole(expected) if *expected != crc_text(all.finalize()) => {
                 Err(self.fault("its numbers are not those of the checksum in its metadata: it is damaged"))
             }
             _ => Ok((model, params)),
+        }
+    }
+
+    /// Reads the numbers of a tensor that is there to their place, and compares them with its checksum.
+    ///
+    /// # Panics
+    /// If `to` is not as long as the tensor.
+    pub(super) fn fill(&mut self, name: &str, to: &mut [f32]) -> Result<Hasher> {
+        assert_eq!(to.len() as u64, self.header.tensors[name].numbers(), "fill: numbers of {name}");
+        let mut sum = self.seek(name)?;
+        for (i, piece) in to.chunks_mut(PIECE).enumerate() {
+            self.next_piece(name, i * PIECE, piece, &mut sum)?;
+        }
+        self.check_sum(name, sum.clone())?;
+        Ok(sum)
+    }
+
+    /// Whether a change of any byte of the file would be seen.
+    pub(super) fn has_checksums(&self) -> bool {
+        self.header.is_sealed() && matches!(self.sums, Sums::Each(_))
+    }
+
+    /// Goes to where a tensor begins.
+    pub(super) fn seek(&mut self, name: &str) -> Result<Hasher> {
+        let at = self.data_at + self.header.tensors[name].data_offsets[0];
+        self.file.seek(SeekFrom::Start(at)).map_err(|e| Error::io(&self.path, e))?;
+        Ok(Hasher::new())
+    }
+
+    /// Reads the next numbers of a tensor, which begin with number `at`.
+    pub(super) fn next_piece(&mut self, name: &str, at: usize, piece: &mut [f32], sum: &mut Hasher) -> Result<()> {
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(piece);
+        self.file.read_exact(bytes).map_err(|e| Error::io(&self.path, e))?;
+        sum.update(bytes);
+        match piece.iter().position(|x| !x.is_finite()) {
+            // What an optimizer sums up may leave the range of numbers.
+            Some(i) if !is_state(name) => {
+                let (at, value) = (at + i, piece[i]);
+                Err(self.fault(format!("number {at} of tensor {name} is {value}, expected a finite one")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Compares the checksum of a tensor that was read with the one in the metadata, if tensors have one each.
+    pub(super) fn check_sum(&self, name: &str, sum: Hasher) -> Result<()> {
+        let Sums::Each(sums) = &self.sums else { return Ok(()) };
+        match sums.get(name) {
+            None => Err(self.fault(format!("no checksum of tensor {name} in the metadata's \"numbers\""))),
+            Some(expected) if *expected != crc_text(sum.finalize()) => {
+                Err(self.fault(format!("the numbers of tensor {name} are not those of its checksum: it is damaged")))
+            }
+            Some(_) => Ok(()),
         }
     }
 
@@ -146,13 +220,14 @@ impl Checkpoint {
             expected.insert(name, target);
         }
         let target = |(name, _): (&String, &Entry)| match expected.get(&name[..]) {
-            Some(target) => Ok((name.clone(), *target)),
-            None => Err(self.fault(format!("a tensor {name}, which the model does not have"))),
+            Some(target) => Some(Ok((name.clone(), *target))),
+            None if self.is_run() && (is_state(name) || name.starts_with(BEST)) => None,
+            None => Some(Err(self.fault(format!("a tensor {name}, which the model does not have")))),
         };
-        self.header.in_order().into_iter().map(target).collect()
+        self.header.in_order().into_iter().filter_map(target).collect()
     }
 
-    fn fault(&self, message: impl Into<String>) -> Error {
+    pub(super) fn fault(&self, message: impl Into<String>) -> Error {
         Error::file(&self.path, message)
     }
 }
@@ -162,18 +237,4 @@ impl Checkpoint {
 enum Target {
     Dense(DenseId),
     Table(usize),
-}
-
-/// Reads the next tensor to its place.
-fn fill(path: &Path, file: &mut File, name: &str, to: &mut [f32], sum: &mut Hasher) -> Result<()> {
-    for (i, piece) in to.chunks_mut(PIECE).enumerate() {
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(piece);
-        file.read_exact(bytes).map_err(|e| Error::io(path, e))?;
-        sum.update(bytes);
-        if let Some(at) = piece.iter().position(|x| !x.is_finite()) {
-            let (at, value) = (i * PIECE + at, piece[at]);
-            return Err(Error::file(path, format!("number {at} of tensor {name} is {value}, expected a finite one")));
-        }
-    }
-    Ok(())
 }

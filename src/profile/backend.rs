@@ -249,6 +249,10 @@ impl Backend for Profiled {
         self.add("dropout", None, time, cost::streamed(2 * x.len()));
     }
 
+    fn copy(&self, from: &[f32], to: &mut [f32]) {
+        self.inner.copy(from, to);
+    }
+
     fn scale(&self, a: f32, x: &mut Tensor) {
         let time = timed(|| self.inner.scale(a, x));
         self.add("scale", None, time, cost::streamed(2 * x.len()));

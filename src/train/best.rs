@@ -2,6 +2,9 @@
 
 use super::options::{Stop, Stopping};
 use super::report::Record;
+use super::state::best_name;
+use crate::checkpoint::{Checkpoint, NamedTensor, tensors};
+use crate::error::Result;
 use crate::parameters::{DenseId, Parameters};
 use crate::tensor::Tensor;
 
@@ -12,7 +15,7 @@ pub(super) struct Best {
     record: Option<Record>,
     /// Tests since the best one.
     since: u64,
-    /// The parameters of the best test: dense ones, then tables.
+    /// The parameters of the best test: tables, then dense ones.
     parameters: Vec<Tensor>,
 }
 
@@ -33,28 +36,60 @@ impl Best {
                 self.keep(params);
             }
         }
+        self.stop(record)
+    }
+
+    /// Whether to stop after a test, the last one so far.
+    pub(super) fn stop(&self, last: &Record) -> Option<Stop> {
+        let auc = last.evaluation.auc.unwrap_or(f64::NEG_INFINITY);
         let reached = |threshold: Option<f64>, value| threshold.filter(|&threshold| value >= threshold);
         let Stopping { accuracy, auc: auc_threshold, patience } = self.stopping;
         reached(auc_threshold, auc)
             .map(|threshold| Stop::Auc { threshold })
-            .or(reached(accuracy, record.evaluation.accuracy).map(|threshold| Stop::Accuracy { threshold }))
+            .or(reached(accuracy, last.evaluation.accuracy).map(|threshold| Stop::Accuracy { threshold }))
             .or(patience.filter(|&p| self.since >= p).map(|tests| Stop::NoImprovement { tests }))
     }
 
     fn keep(&mut self, params: &Parameters) {
-        let dense = params.dense().iter().map(|p| p.value().as_slice());
-        let all = dense.chain(params.tables().iter().map(|t| t.values()));
         self.parameters.resize_with(params.dense().len() + params.tables().len(), Tensor::default);
-        for (kept, values) in self.parameters.iter_mut().zip(all) {
-            kept.resize(&[values.len()]);
-            kept.copy_from_slice(values);
+        for (kept, tensor) in self.parameters.iter_mut().zip(tensors(params)) {
+            kept.resize(&[tensor.values.len()]);
+            kept.copy_from_slice(tensor.values);
         }
+    }
+
+    /// The best record, and the tests since.
+    pub(super) fn state(&self) -> (Option<Record>, u64) {
+        (self.record.clone(), self.since)
+    }
+
+    /// The parameters that are kept, if any are, as tensors.
+    pub(super) fn tensors<'a>(&'a self, params: &'a Parameters) -> impl Iterator<Item = NamedTensor<'a>> {
+        let kept = self.parameters.iter().zip(tensors(params));
+        kept.map(|(kept, tensor)| NamedTensor { name: best_name(&tensor.name), values: kept.as_slice(), ..tensor })
+    }
+
+    /// Goes on with what was kept in a file.
+    pub(super) fn resume(
+        &mut self,
+        file: &mut Checkpoint,
+        params: &Parameters,
+        (record, since): (Option<Record>, u64),
+    ) -> Result<()> {
+        if record.is_some() && self.stopping.patience.is_some() {
+            self.keep(params);
+            for (kept, tensor) in self.parameters.iter_mut().zip(tensors(params)) {
+                file.read_tensor(&best_name(&tensor.name), &tensor.shape, kept.as_mut_slice())?;
+            }
+        }
+        (self.record, self.since) = (record, since);
+        Ok(())
     }
 
     /// Puts the parameters of the best test back, and returns its record, if they were kept and are not those at hand.
     pub(super) fn restore(&self, params: &mut Parameters) -> Option<Record> {
         let record = self.record.as_ref().filter(|_| self.since > 0 && !self.parameters.is_empty())?;
-        let (dense, tables) = self.parameters.split_at(params.dense().len());
+        let (tables, dense) = self.parameters.split_at(params.tables().len());
         for (i, kept) in dense.iter().enumerate() {
             params.update(DenseId(i), |value| value.copy_from_slice(kept.as_slice()));
         }

@@ -1,8 +1,9 @@
 //! Those who watch a run.
 
+use super::checkpoints::Saved;
 use super::options::Stop;
 use super::report::Record;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Where a run stands after a step.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +38,30 @@ pub trait Observer {
     fn on_evaluation(&mut self, record: &Record) -> Result<()> {
         let _ = record;
         Ok(())
+    }
+
+    /// Called before the first step of a run that goes on from a checkpoint, with the records until then.
+    ///
+    /// # Errors
+    /// As [`on_evaluation`](Self::on_evaluation).
+    fn on_resume(&mut self, step: u64, records: &[Record]) -> Result<()> {
+        let _ = (step, records);
+        Ok(())
+    }
+
+    /// Called when a checkpoint is on the disk, some steps after the one that it is of.
+    fn on_save(&mut self, saved: &Saved) {
+        let _ = saved;
+    }
+
+    /// Called if a checkpoint could not be saved. Earlier ones stay, and the run goes on.
+    fn on_save_failure(&mut self, error: &Error) {
+        let _ = error;
+    }
+
+    /// Asked after every step: whether the run is to be saved and ended there, with [`Error::Interrupted`].
+    fn interrupted(&self) -> bool {
+        false
     }
 
     /// Called if the run ends before its last pass.

@@ -1,21 +1,24 @@
 //! What an evaluation found, for programs and for people.
 
-use crate::metrics::Evaluation;
+use crate::metrics::{Evaluation, nan_if_null};
+use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display};
 use std::time::Duration;
 
 /// One evaluation in the course of a run. Serialises to one flat object.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The pass it was made in, from 1.
     pub epoch: u64,
     /// Steps until then, over all passes.
     pub step: u64,
     /// Learning rate of the last step.
+    #[serde(deserialize_with = "nan_if_null")]
     pub lr: f64,
     /// Rows trained on in this pass until then.
     pub train_rows: u64,
     /// Mean loss over the rows trained on in this pass, each before its step.
+    #[serde(deserialize_with = "nan_if_null")]
     pub train_loss: f64,
     /// The figures on the test rows.
     #[serde(flatten)]
@@ -23,12 +26,16 @@ pub struct Record {
     /// Whether no test of this run before had as high an AUC.
     pub best: bool,
     /// Rows trained on a second, in this pass, with making batches and without testing.
+    #[serde(deserialize_with = "nan_if_null")]
     pub rows_per_s: f64,
     /// Seconds of training until then, over all passes.
+    #[serde(deserialize_with = "nan_if_null")]
     pub train_seconds: f64,
     /// Of these, seconds in which a thread that reads ahead had no batch ready.
+    #[serde(deserialize_with = "nan_if_null")]
     pub waited_seconds: f64,
     /// Seconds of this evaluation.
+    #[serde(deserialize_with = "nan_if_null")]
     pub test_seconds: f64,
 }
 

@@ -1,13 +1,15 @@
 //! The training loop.
 
 use super::best::Best;
+use super::checkpoints::Checkpoints;
 use super::observer::{Observer, Progress};
 use super::options::Stop;
 use super::report::Record;
+use super::state::{PassState, Resumed, RunState, Setting, check_settings};
 use super::trainer::Trainer;
 use crate::batch::Batch;
-use crate::data::source::BatchSource;
-use crate::error::Result;
+use crate::data::source::{BatchSource, Position};
+use crate::error::{Error, Result};
 use crate::nn::Model;
 use std::time::{Duration, Instant};
 
@@ -20,13 +22,37 @@ pub struct Schedule {
     pub test_freq: Option<u64>,
 }
 
+/// What a run has to do with.
+struct Around<'a> {
+    train: &'a mut (dyn BatchSource + Send),
+    test: &'a mut (dyn BatchSource + Send),
+    schedule: Schedule,
+    observer: &'a mut (dyn Observer + Send),
+    checkpoints: Option<&'a mut Checkpoints>,
+}
+
+/// A run between two steps.
+struct Run {
+    pass: Pass,
+    records: Vec<Record>,
+    best: Best,
+    /// Time waited for batches before `waited_before`, which is what the source had waited when the run began here.
+    waited: Duration,
+    waited_before: Duration,
+}
+
 impl<M: Model> Trainer<M> {
     /// Trains on `train`, tests on `test`, and returns a record an evaluation; the last one is of
     /// the finished model. That is the best one, and its record there once more, if
     /// [it was kept](super::Stopping::patience).
     ///
+    /// After [`resume`](Self::resume) it goes on where that run was, which then ends with the same bits as if it had
+    /// never been stopped, whatever the number of threads: parameters, records and all, but for the seconds.
+    ///
     /// # Errors
-    /// As [`step`](Self::step), or if a source cannot be read, or from `observer`.
+    /// As [`step`](Self::step), or if a source cannot be read, or from `observer`; [`Error::Interrupted`] if that asks
+    /// for it; [`Error::Config`] if the run that it is to go on from had other sources or another schedule. Only
+    /// [`epochs`](Schedule::epochs) may be others, to train for longer.
     pub fn train(
         &mut self,
         train: &mut (dyn BatchSource + Send),
@@ -34,66 +60,147 @@ impl<M: Model> Trainer<M> {
         schedule: Schedule,
         observer: &mut (dyn Observer + Send),
     ) -> Result<Vec<Record>> {
+        self.train_in_scope(Around { train, test, schedule, observer, checkpoints: None })
+    }
+
+    /// The same, and saves the run as it goes.
+    ///
+    /// # Errors
+    /// As [`train`](Self::train); [`Error::Config`] if there is no memory for the copy that saving takes. A checkpoint
+    /// that cannot be saved ends nothing: the observer [is told](Observer::on_save_failure).
+    pub fn train_with_checkpoints(
+        &mut self,
+        train: &mut (dyn BatchSource + Send),
+        test: &mut (dyn BatchSource + Send),
+        schedule: Schedule,
+        observer: &mut (dyn Observer + Send),
+        checkpoints: &mut Checkpoints,
+    ) -> Result<Vec<Record>> {
+        checkpoints.check_memory(&**self.params.backend(), self.checkpoint_bytes())?;
+        self.train_in_scope(Around { train, test, schedule, observer, checkpoints: Some(checkpoints) })
+    }
+
+    fn train_in_scope(&mut self, mut around: Around<'_>) -> Result<Vec<Record>> {
         let backend = self.params.backend().clone();
         let mut result = Ok(Vec::new());
-        backend.scope(&mut || result = self.train_epochs(train, test, schedule, observer));
+        backend.scope(&mut || result = self.train_epochs(&mut around));
         result
     }
 
-    fn train_epochs(
-        &mut self,
-        train: &mut dyn BatchSource,
-        test: &mut dyn BatchSource,
-        schedule: Schedule,
-        observer: &mut dyn Observer,
-    ) -> Result<Vec<Record>> {
-        let (mut records, mut best) = (Vec::new(), Best::new(self.options.stopping));
+    fn train_epochs(&mut self, around: &mut Around<'_>) -> Result<Vec<Record>> {
+        let mut run = self.begin(around)?;
         let mut batch = Batch::default();
-        let (mut total, waited_before) = (Duration::ZERO, train.waited());
-        let mut stop = None;
-        for epoch in 1..=schedule.epochs {
-            let mut pass = Pass::new(epoch, train.rows(), total);
-            train.start_epoch(epoch - 1)?;
-            while stop.is_none() && train.next_batch(&mut batch)? {
+        let mut stop = run.records.last().and_then(|record| run.best.stop(record));
+        let epochs = around.schedule.epochs;
+        while run.pass.epoch <= epochs {
+            while stop.is_none() && around.train.next_batch(&mut batch)? {
                 let loss = self.step(&batch)?;
-                pass.add(loss, batch.len());
-                observer.on_step(&pass.progress(self.steps, loss));
-                let stepped = self.pending.batches == 0;
-                let due = stepped && schedule.test_freq.is_some_and(|n| self.steps.is_multiple_of(n));
-                if due && pass.rows < train.rows() {
-                    let waited = train.waited() - waited_before;
-                    stop = self.test(&mut pass, waited, test, (&mut best, observer), &mut records)?;
+                run.pass.add(loss, batch.len());
+                around.observer.on_step(&run.pass.progress(self.steps, loss));
+                if self.pending.batches == 0 && run.pass.rows < around.train.rows() {
+                    stop = self.after_step(&mut run, around)?;
                 }
             }
-            if stop.is_none() {
+            let cut_short = stop.is_some();
+            let more = cut_short || run.pass.epoch < epochs;
+            if !cut_short {
                 self.finish_step();
-                stop =
-                    self.test(&mut pass, train.waited() - waited_before, test, (&mut best, observer), &mut records)?;
+                stop = self.test(&mut run, around)?;
+                run.pass = Pass::new(run.pass.epoch + 1, around.train.rows(), run.pass.before + run.pass.seconds());
+                let position = Position { pass: run.pass.epoch - 1, rows: 0 };
+                self.save(&run, position, around, true, !more || stop.is_some())?;
             }
-            total += pass.seconds();
-            if let Some(stop) = stop.filter(|_| epoch < schedule.epochs || pass.rows < train.rows()) {
-                observer.on_stop(stop);
+            if let Some(stop) = stop.filter(|_| more) {
+                around.observer.on_stop(stop);
                 break;
             }
+            if more {
+                around.train.start_epoch(run.pass.epoch - 1)?;
+            }
         }
-        if let Some(record) = best.restore(&mut self.params) {
-            observer.on_restore(&record);
-            records.push(record);
+        if let Some(checkpoints) = &mut around.checkpoints {
+            checkpoints.finish(around.observer);
         }
-        Ok(records)
+        if let Some(record) = run.best.restore(&mut self.params) {
+            around.observer.on_restore(&record);
+            run.records.push(record);
+        }
+        Ok(run.records)
     }
 
-    fn test(
-        &mut self,
-        pass: &mut Pass,
-        waited: Duration,
-        test: &mut dyn BatchSource,
-        (best, observer): (&mut Best, &mut dyn Observer),
-        records: &mut Vec<Record>,
-    ) -> Result<Option<Stop>> {
-        pass.pause();
+    /// Where to begin: at the first pass, or where a run that was kept has stopped.
+    fn begin(&mut self, around: &mut Around<'_>) -> Result<Run> {
+        let waited_before = around.train.waited();
+        let Some(resumed) = self.resumed.take() else {
+            around.train.start_epoch(0)?;
+            let (pass, best) = (Pass::new(1, around.train.rows(), Duration::ZERO), Best::new(self.options.stopping));
+            return Ok(Run { pass, records: Vec::new(), best, waited: Duration::ZERO, waited_before });
+        };
+        let Resumed { state, best } = *resumed;
+        check_settings(&state.settings[2], &around.settings()).map_err(Error::Config)?;
+        let (epochs, RunState { pass, position, .. }) = (around.schedule.epochs, &state);
+        if pass.epoch > epochs + u64::from(pass.rows == 0) {
+            return Err(Error::Config(format!("the run is in pass {}, expected to end after {epochs}", pass.epoch)));
+        }
+        if pass.epoch <= epochs {
+            around.train.seek(*position)?;
+        }
+        around.observer.on_resume(state.steps, &state.records)?;
+        let pass = Pass::resumed(&state.pass, around.train.rows());
+        Ok(Run { pass, records: state.records, best, waited: state.waited, waited_before })
+    }
+
+    /// Between two steps of a pass: tests and saves, if either is due.
+    fn after_step(&mut self, run: &mut Run, around: &mut Around<'_>) -> Result<Option<Stop>> {
+        let due = around.schedule.test_freq.is_some_and(|n| self.steps.is_multiple_of(n));
+        let stop = if due { self.test(run, around)? } else { None };
+        let best = due && run.records.last().is_some_and(|record| record.best);
+        self.save(run, around.train.position(), around, best || stop.is_some(), stop.is_some())?;
+        Ok(stop)
+    }
+
+    /// Saves the run if that is `due`, for whatever reason, and ends it if somebody asks for that before it is `over`.
+    fn save(&self, run: &Run, position: Position, around: &mut Around<'_>, due: bool, over: bool) -> Result<()> {
+        let interrupted = !over && around.observer.interrupted();
+        if let Some(checkpoints) = &mut around.checkpoints {
+            if due || interrupted || checkpoints.due(self.steps) {
+                let state = self.state(run, position, around);
+                let checkpoints = around.checkpoints.as_mut().expect("just seen");
+                let tensors = self.run_tensors(&run.best);
+                checkpoints.save(&**self.params.backend(), &state, tensors, around.observer);
+            } else {
+                checkpoints.poll(around.observer);
+            }
+        }
+        if !interrupted {
+            return Ok(());
+        }
+        if let Some(checkpoints) = &mut around.checkpoints {
+            checkpoints.finish(around.observer);
+        }
+        Err(Error::Interrupted { step: self.steps })
+    }
+
+    fn state(&self, run: &Run, position: Position, around: &Around<'_>) -> RunState {
+        let (best, since_best) = run.best.state();
+        let caller = around.checkpoints.as_ref().map_or(Vec::new(), |checkpoints| checkpoints.settings().to_vec());
+        RunState {
+            settings: [caller, self.settings(), around.settings()],
+            steps: self.steps,
+            position,
+            pass: run.pass.state(),
+            waited: run.waited(&*around.train),
+            records: run.records.clone(),
+            best,
+            since_best,
+        }
+    }
+
+    fn test(&mut self, run: &mut Run, around: &mut Around<'_>) -> Result<Option<Stop>> {
+        run.pass.pause();
         let start = Instant::now();
-        let evaluation = self.evaluate(test)?;
+        let evaluation = self.evaluate(around.test)?;
+        let pass = &run.pass;
         let mut record = Record {
             epoch: pass.epoch,
             step: self.steps,
@@ -104,14 +211,30 @@ impl<M: Model> Trainer<M> {
             best: false,
             rows_per_s: pass.rows_per_s(),
             train_seconds: (pass.before + pass.seconds()).as_secs_f64(),
-            waited_seconds: waited.as_secs_f64(),
+            waited_seconds: run.waited(&*around.train).as_secs_f64(),
             test_seconds: start.elapsed().as_secs_f64(),
         };
-        let stop = best.test(&mut record, &self.params);
-        observer.on_evaluation(&record)?;
-        records.push(record);
-        pass.resume();
+        let stop = run.best.test(&mut record, &self.params);
+        around.observer.on_evaluation(&record)?;
+        run.records.push(record);
+        run.pass.resume();
         Ok(stop)
+    }
+}
+
+impl Around<'_> {
+    /// What the result depends on, as far as the sources and the schedule know.
+    fn settings(&self) -> Vec<Setting> {
+        let test_freq = self.schedule.test_freq.map_or("none".into(), |steps| steps.to_string());
+        let rows = [("rows of a pass", self.train.rows()), ("rows of a test", self.test.rows())];
+        let rows = rows.map(|(name, rows)| (name.into(), rows.to_string()));
+        rows.into_iter().chain([("steps between tests".into(), test_freq)]).collect()
+    }
+}
+
+impl Run {
+    fn waited(&self, train: &dyn BatchSource) -> Duration {
+        self.waited + (train.waited() - self.waited_before)
     }
 }
 
@@ -133,6 +256,17 @@ impl Pass {
     fn new(epoch: u64, rows_in_epoch: usize, before: Duration) -> Self {
         let since = Some(Instant::now());
         Pass { epoch, rows: 0, rows_in_epoch, loss_sum: 0.0, before, trained: Duration::ZERO, since }
+    }
+
+    /// A pass that goes on now.
+    fn resumed(state: &PassState, rows_in_epoch: usize) -> Self {
+        let PassState { epoch, rows, loss_sum, before, trained } = *state;
+        Pass { epoch, rows, rows_in_epoch, loss_sum, before, trained, since: Some(Instant::now()) }
+    }
+
+    fn state(&self) -> PassState {
+        let Pass { epoch, rows, loss_sum, before, .. } = *self;
+        PassState { epoch, rows, loss_sum, before, trained: self.seconds() }
     }
 
     fn add(&mut self, loss: f32, rows: usize) {

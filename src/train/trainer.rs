@@ -1,6 +1,7 @@
 //! A model with all that changes while it learns, and its steps.
 
 use super::options::TrainOptions;
+use super::state::Resumed;
 use crate::backend::{Dropout, LossKind};
 use crate::batch::Batch;
 use crate::data::source::BatchSource;
@@ -21,12 +22,14 @@ pub struct Trainer<M> {
     pub(super) params: Parameters,
     grads: Gradients,
     tape: Tape,
-    optimizer: Optimizer,
+    pub(super) optimizer: Optimizer,
     pub(super) policy: LrPolicy,
-    loss: LossKind,
+    pub(super) loss: LossKind,
     pub(super) options: TrainOptions,
     pub(super) steps: u64,
     pub(super) pending: Pending,
+    /// What the next run goes on from.
+    pub(super) resumed: Option<Box<Resumed>>,
 }
 
 /// The batches of a step that is not done yet.
@@ -54,6 +57,7 @@ impl<M: Model> Trainer<M> {
             options: TrainOptions::default(),
             steps: 0,
             pending: Pending::default(),
+            resumed: None,
         }
     }
 

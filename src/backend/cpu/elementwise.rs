@@ -8,6 +8,9 @@ use dlrm_kernels::elementwise as kernel;
 /// Numbers a piece, at most: three operands of it stay in a level-2 cache.
 const MAX_NUMBERS: usize = 1 << 15;
 
+/// Numbers of a copy a piece, at most: half a huge page, whose first touch takes a while.
+const COPY_NUMBERS: usize = 1 << 18;
+
 /// Columns of a sum over rows a piece, at least: whole cache lines.
 const COLUMN_GRAIN: usize = 16;
 
@@ -30,6 +33,12 @@ pub(super) fn add_to(cpu: &Cpu, x: &Tensor, y: &mut Tensor, beta: Beta) {
         true => y.chunks_mut(n).for_each(|y| put(x, y)),
         false => put(&x[row * n..][..y.len()], y),
     });
+}
+
+pub(super) fn copy(cpu: &Cpu, from: &[f32], to: &mut [f32]) {
+    assert_eq!(from.len(), to.len(), "copy: numbers");
+    let len = cpu.piece(to.len(), 8 * to.len(), 1, COPY_NUMBERS);
+    cpu.for_each_piece(to, len, |i, to| to.copy_from_slice(&from[i * len..][..to.len()]));
 }
 
 pub(super) fn mul(cpu: &Cpu, [a, b]: [&Tensor; 2], y: &mut Tensor, beta: Beta) {

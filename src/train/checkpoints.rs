@@ -1,0 +1,206 @@
+//! The checkpoints of a run: when they are saved, and by whom.
+
+use super::observer::Observer;
+use super::state::{RunState, Setting, check_settings};
+use crate::backend::Backend;
+use crate::checkpoint::{About, Checkpoint, CheckpointDir, NamedTensor, Snapshot};
+use crate::error::{Error, Result};
+use serde::Serialize;
+use std::fmt::{self, Display};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Saves a run as it goes: at the end of each pass, after each test that is the best so far, when the run is
+/// [interrupted](Observer::interrupted) or ends, and every so many steps.
+///
+/// Training stands still for as long as a copy takes, made in memory by all threads of the backend. A thread of its own
+/// brings the copy to the disk while training goes on; a save that is due before it has done so waits for it. The
+/// memory of the copy, [`Trainer::checkpoint_bytes`](super::Trainer::checkpoint_bytes), is kept from save to save.
+#[derive(Debug)]
+pub struct Checkpoints {
+    dir: Arc<CheckpointDir>,
+    every: Option<u64>,
+    about: About,
+    settings: Vec<Setting>,
+    /// The memory of the copy, while nobody writes it.
+    snapshot: Option<Snapshot>,
+    writing: Option<Writing>,
+}
+
+/// A save that is under way.
+#[derive(Debug)]
+struct Writing {
+    step: u64,
+    pause: Duration,
+    waited: Duration,
+    thread: JoinHandle<(Snapshot, Written)>,
+}
+
+/// How it went.
+#[derive(Debug)]
+struct Written {
+    bytes: Result<u64>,
+    pruned: Result<()>,
+    time: Duration,
+}
+
+/// A checkpoint that is on the disk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Saved {
+    /// The step after which it was made.
+    pub step: u64,
+    /// The file.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// How long training stood still for it.
+    pub pause: Duration,
+    /// Of that, how long it waited for the save before.
+    pub waited: Duration,
+    /// How long the thread of its own took to write it, bring it to the disk and remove older ones.
+    pub written: Duration,
+}
+
+impl Display for Saved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [pause, waited, written] = [self.pause, self.waited, self.written].map(|time| time.as_secs_f64());
+        let megabytes = 1e-6 * self.bytes as f64;
+        write!(f, "saved step {}: {megabytes:.1} MB, pause {pause:.3} s", self.step)?;
+        if self.waited >= Duration::from_millis(1) {
+            write!(f, " (of that {waited:.3} s for the save before)")?;
+        }
+        write!(f, ", written in {written:.2} s")
+    }
+}
+
+impl Checkpoints {
+    /// Checkpoints in `dir` of a model of this `config`, trained on rows of this vocabulary. `settings` are names and
+    /// values of whatever else the result depends on, and a run that goes on from one has to have the same.
+    ///
+    /// # Panics
+    /// If `config` cannot be JSON.
+    pub fn new(
+        dir: CheckpointDir,
+        config: &impl Serialize,
+        vocabulary: Option<u32>,
+        settings: Vec<Setting>,
+    ) -> Checkpoints {
+        let about = About::new(config, vocabulary);
+        Checkpoints {
+            dir: Arc::new(dir),
+            every: None,
+            about,
+            settings,
+            snapshot: Some(Snapshot::default()),
+            writing: None,
+        }
+    }
+
+    /// Saves every so many steps as well.
+    #[must_use]
+    pub fn every(mut self, steps: u64) -> Self {
+        self.every = Some(steps);
+        self
+    }
+
+    /// Where they are.
+    pub fn dir(&self) -> &CheckpointDir {
+        &self.dir
+    }
+
+    /// Whether a run can go on from a file: the model's shape, the vocabulary and the settings are the same.
+    ///
+    /// # Errors
+    /// [`Error::File`] that names what is not, and both values.
+    pub fn check(&self, file: &Checkpoint) -> Result<()> {
+        file.check_config(&self.about.config)?;
+        self.about.vocabulary.map_or(Ok(()), |crc| file.check_vocabulary(crc))?;
+        let state: RunState = file.run()?;
+        check_settings(&state.settings[0], &self.settings).map_err(|message| Error::file(file.path(), message))
+    }
+
+    /// Whether there is memory for the copy.
+    pub(super) fn check_memory(&self, backend: &dyn Backend, bytes: u64) -> Result<()> {
+        match backend.available_memory() {
+            Some(available) if bytes > available => Err(Error::Config(format!(
+                "checkpoints need {:.1} GB of memory for a copy of what they hold, and {:.1} GB are available",
+                1e-9 * bytes as f64,
+                1e-9 * available as f64
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the caller has set.
+    pub(super) fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+
+    /// Whether a save is due after `step`.
+    pub(super) fn due(&self, step: u64) -> bool {
+        self.every.is_some_and(|n| step.is_multiple_of(n))
+    }
+
+    /// Copies everything, and has it written.
+    pub(super) fn save<'a>(
+        &mut self,
+        backend: &dyn Backend,
+        state: &RunState,
+        tensors: impl Iterator<Item = NamedTensor<'a>>,
+        observer: &mut dyn Observer,
+    ) {
+        let start = Instant::now();
+        self.finish(observer);
+        let waited = start.elapsed();
+        let mut snapshot = self.snapshot.take().unwrap_or_default();
+        snapshot.take(backend, &self.about, (state.steps, state), tensors);
+        let (step, best, dir) = (state.steps, state.best.as_ref().map(|best| best.step), self.dir.clone());
+        let write = move || {
+            let start = Instant::now();
+            let bytes = dir.write(step, |file| snapshot.write(file));
+            let pruned = if bytes.is_ok() { dir.prune(step, best) } else { Ok(()) };
+            (snapshot, Written { bytes, pruned, time: start.elapsed() })
+        };
+        match std::thread::Builder::new().name("dlrm-save".into()).spawn(write) {
+            Ok(thread) => self.writing = Some(Writing { step, pause: start.elapsed(), waited, thread }),
+            Err(e) => observer.on_save_failure(&Error::io(self.dir.file(step), e)),
+        }
+    }
+
+    /// Tells of a save that has come to its end.
+    pub(super) fn poll(&mut self, observer: &mut dyn Observer) {
+        if self.writing.as_ref().is_some_and(|writing| writing.thread.is_finished()) {
+            self.finish(observer);
+        }
+    }
+
+    /// Waits for the save that is under way, if one is, and tells of it.
+    pub(super) fn finish(&mut self, observer: &mut dyn Observer) {
+        let Some(Writing { step, pause, waited, thread }) = self.writing.take() else { return };
+        let (snapshot, Written { bytes, pruned, time }) =
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        self.snapshot = Some(snapshot);
+        match bytes {
+            Err(e) => observer.on_save_failure(&e),
+            Ok(bytes) => {
+                let path = self.dir.file(step);
+                observer.on_save(&Saved { step, path, bytes, pause, waited, written: time });
+            }
+        }
+        if let Err(e) = pruned {
+            observer.on_save_failure(&e);
+        }
+    }
+}
+
+impl Drop for Checkpoints {
+    /// Waits for the save that is under way, when a run ends by an error.
+    fn drop(&mut self) {
+        if let Some(writing) = self.writing.take() {
+            // If it panicked, the run that ends has worse to tell.
+            let _ = writing.thread.join();
+        }
+    }
+}

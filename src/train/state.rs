@@ -1,0 +1,145 @@
+//! Where a run stands between two steps, so that it can be kept and gone on with.
+
+use super::best::Best;
+use super::report::Record;
+use super::trainer::Trainer;
+use crate::checkpoint::{BEST, Checkpoint, NamedTensor, OPTIMIZER, tensors};
+use crate::data::source::Position;
+use crate::error::{Error, Result};
+use crate::nn::Model;
+use crate::optim::Optimizer;
+use crate::parameters::Parameters;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A name and a value of what a run's result depends on, such as `--batch-size` and `128`.
+pub type Setting = (String, String);
+
+/// Everything of a run that is no tensor. Random numbers are none of it: those of dropout are a function of the seed and
+/// the step, and the order of rows one of the seed and the position.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RunState {
+    /// Of whoever runs the trainer, of the trainer, and of the sources and the schedule.
+    pub settings: [Vec<Setting>; 3],
+    pub steps: u64,
+    /// Where the training rows go on.
+    pub position: Position,
+    pub pass: PassState,
+    /// Time that steps have waited for batches.
+    pub waited: Duration,
+    pub records: Vec<Record>,
+    pub best: Option<Record>,
+    /// Tests since the best one.
+    pub since_best: u64,
+}
+
+/// The bookkeeping of a pass.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PassState {
+    pub epoch: u64,
+    pub rows: usize,
+    pub loss_sum: f64,
+    /// Time trained in earlier passes, and in this one.
+    pub before: Duration,
+    pub trained: Duration,
+}
+
+/// What [`Trainer::resume`] has read, for the training loop to go on with.
+#[derive(Debug)]
+pub(super) struct Resumed {
+    pub state: RunState,
+    pub best: Best,
+}
+
+/// Compares what a run's result depends on, as it was and as it is.
+///
+/// # Errors
+/// What is wrong, if anything is: the first name, and both values.
+pub(super) fn check_settings(saved: &[Setting], now: &[Setting]) -> Result<(), String> {
+    let value = |settings: &[Setting], name: &str| {
+        settings.iter().find(|(other, _)| other == name).map_or("none".into(), |(_, value)| value.clone())
+    };
+    for (name, _) in now.iter().chain(saved) {
+        let [saved, now] = [saved, now].map(|settings| value(settings, name));
+        if saved != now {
+            return Err(format!("{name} is {saved} in this run, not {now}: a resumed run has to be the same"));
+        }
+    }
+    Ok(())
+}
+
+/// The optimizer's state as tensors, in the order of [`Optimizer::states`]. Its names are `optimizer.first.` and
+/// `optimizer.second.` before that of the parameter; its shape is that of the parameter, or one number a row.
+fn state_tensors<'a>(params: &'a Parameters, optimizer: &'a Optimizer) -> impl Iterator<Item = NamedTensor<'a>> {
+    tensors(params).zip(optimizer.states()).flat_map(|(parameter, state)| {
+        let both = [("first", state.first.as_slice()), ("second", state.second.as_slice())];
+        both.into_iter().filter(|(_, values)| !values.is_empty()).map(move |(which, values)| NamedTensor {
+            name: format!("{OPTIMIZER}{which}.{}", parameter.name),
+            shape: match values.len() == parameter.values.len() {
+                true => parameter.shape.clone(),
+                false => vec![values.len() as u64],
+            },
+            values,
+        })
+    })
+}
+
+impl<M: Model> Trainer<M> {
+    /// What the result depends on, as far as this trainer knows.
+    pub(super) fn settings(&self) -> Vec<Setting> {
+        let setting = |name: &str, value: &dyn std::fmt::Debug| (name.into(), format!("{value:?}"));
+        vec![
+            setting("the optimizer's rule", &self.optimizer.rule()),
+            setting("the learning-rate policy", &self.policy),
+            setting("the loss", &self.loss),
+            setting("the training options", &self.options),
+        ]
+    }
+
+    /// Everything of a run that is made of numbers: the model under its own names, as other readers expect it, the
+    /// optimizer's state, and the best parameters.
+    pub(super) fn run_tensors<'a>(&'a self, best: &'a Best) -> impl Iterator<Item = NamedTensor<'a>> {
+        let model = tensors(&self.params).chain(state_tensors(&self.params, &self.optimizer));
+        model.chain(best.tensors(&self.params))
+    }
+
+    /// Bytes of the copy that is made of the parameters and the optimizer's state when a checkpoint is saved, and kept
+    /// for the next save; with [`patience`](super::Stopping::patience) of the best parameters as well.
+    pub fn checkpoint_bytes(&self) -> u64 {
+        let bytes = |values: usize| (size_of::<f32>() * values) as u64;
+        let parameters = bytes(self.params.count());
+        let state: u64 = self.optimizer.states().map(|s| bytes(s.first.len() + s.second.len())).sum();
+        let copies = if self.options.stopping.patience.is_some() { 2 } else { 1 };
+        copies * parameters + state
+    }
+
+    /// Makes the next [`train`](Self::train) go on where the run in `file` was when it was saved. The parameters must
+    /// have been [read](Checkpoint::read) from the same file.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the file is no checkpoint of a run, if that had another rule, learning-rate policy, loss or
+    /// other options, or if the optimizer's state is damaged; [`Error::Io`].
+    pub fn resume(&mut self, file: &mut Checkpoint) -> Result<()> {
+        let state: RunState = file.run()?;
+        check_settings(&state.settings[1], &self.settings()).map_err(|message| Error::file(file.path(), message))?;
+        let planned: Vec<_> =
+            state_tensors(&self.params, &self.optimizer).map(|tensor| (tensor.name, tensor.shape)).collect();
+        let buffers = self.optimizer.states_mut().flat_map(|state| [&mut state.first, &mut state.second]);
+        for ((name, shape), buffer) in planned.iter().zip(buffers.filter(|buffer| !buffer.is_empty())) {
+            file.read_tensor(name, shape, buffer.as_mut_slice())?;
+        }
+        let mut best = Best::new(self.options.stopping);
+        best.resume(file, &self.params, (state.best.clone(), state.since_best))?;
+        self.steps = state.steps;
+        self.optimizer.set_steps(state.steps);
+        self.resumed = Some(Box::new(Resumed { state, best }));
+        Ok(())
+    }
+}
+
+/// The name of a parameter's best value.
+pub(super) fn best_name(parameter: &str) -> String {
+    format!("{BEST}{parameter}")
+}

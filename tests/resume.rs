@@ -1,0 +1,228 @@
+//! A run that is stopped after any step and goes on ends with the bits of one that never stopped.
+
+use dlrm::backend::{Cpu, LossKind};
+use dlrm::checkpoint::CheckpointDir;
+use dlrm::data::criteo::Dataset;
+use dlrm::data::source::{Order, Prefetch, RowSource, Samples};
+use dlrm::data::teacher::{Teacher, TeacherConfig};
+use dlrm::nn::{Dlrm, DlrmConfig, WeightedPooling};
+use dlrm::optim::{UpdateRule, schedule::LrPolicy};
+use dlrm::train::{Checkpoints, Observer, Record, Saved, Schedule, Setting, Stopping, TrainOptions, Trainer};
+use dlrm::{Error, Parameters, Result, Stream};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Everything a run depends on.
+#[derive(Clone)]
+struct Recipe {
+    config: DlrmConfig,
+    rule: UpdateRule,
+    policy: LrPolicy,
+    options: TrainOptions,
+    order: Order,
+    schedule: Schedule,
+    batch_size: usize,
+}
+
+/// 18 steps of the 600 training rows, in two passes.
+fn plain(dataset: &Dataset) -> Recipe {
+    let config = DlrmConfig {
+        embedding_dim: 4,
+        bottom_mlp: vec![8, 4],
+        top_mlp: vec![8, 1],
+        ..DlrmConfig::criteo_kaggle(dataset.num_embeddings().to_vec())
+    };
+    Recipe {
+        config,
+        rule: UpdateRule::Sgd,
+        policy: LrPolicy::constant(0.05),
+        options: TrainOptions::default(),
+        order: Order::Shuffled(1),
+        schedule: Schedule { epochs: 2, test_freq: Some(4) },
+        batch_size: 70,
+    }
+}
+
+/// The optimizers, and everything else that a run has a state for.
+fn recipes(dataset: &Dataset) -> Vec<Recipe> {
+    let plain = plain(dataset);
+    let decay = LrPolicy { base: 0.1, warmup_steps: 5, decay_start_step: 9, decay_steps: 6, ..LrPolicy::constant(0.1) };
+    let everything = TrainOptions {
+        accumulate: 2,
+        clip_norm: Some(0.05),
+        l2_embeddings: 1e-3,
+        dropout: 0.3,
+        dropout_seed: 7,
+        sparse_lr: Some(0.2),
+        loss_threshold: 0.01,
+        stopping: Stopping { patience: Some(100), ..Stopping::default() },
+    };
+    let weighted = DlrmConfig { weighted_pooling: Some(WeightedPooling::Learned), ..plain.config.clone() };
+    let impatient = Stopping { patience: Some(2), ..Stopping::default() };
+    let (adagrad, adam) = (UpdateRule::ADAGRAD, UpdateRule::ADAM);
+    let rowwise = Recipe { rule: UpdateRule::ROW_WISE_ADAGRAD, order: Order::ShuffledByDay(3), ..plain.clone() };
+    let fast = Schedule { epochs: 3, test_freq: Some(2) };
+    vec![
+        Recipe { rule: adagrad, policy: decay, order: Order::InOrder, ..plain.clone() },
+        rowwise.clone(),
+        Recipe { config: weighted, ..rowwise },
+        Recipe { rule: adam, options: everything, batch_size: 40, ..plain.clone() },
+        Recipe {
+            rule: adagrad,
+            policy: LrPolicy::constant(1.0),
+            options: TrainOptions { stopping: impatient, ..TrainOptions::default() },
+            schedule: fast,
+            ..plain.clone()
+        },
+        plain,
+    ]
+}
+
+fn rows() -> Dataset {
+    Teacher::new(1, TeacherConfig::small()).dataset(700, 1).unwrap().0
+}
+
+/// Interrupts a run after a step, or saves it and lets it go on.
+#[derive(Default)]
+struct Watch {
+    stop_after: Option<u64>,
+    step: u64,
+    saved: Vec<Saved>,
+    resumed: Option<(u64, Vec<Record>)>,
+    failures: Vec<String>,
+}
+
+impl Observer for Watch {
+    fn on_step(&mut self, progress: &dlrm::train::Progress) {
+        self.step = progress.step;
+    }
+
+    fn on_resume(&mut self, step: u64, records: &[Record]) -> Result<()> {
+        self.resumed = Some((step, records.to_vec()));
+        Ok(())
+    }
+
+    fn on_save(&mut self, saved: &Saved) {
+        self.saved.push(saved.clone());
+    }
+
+    fn on_save_failure(&mut self, error: &Error) {
+        self.failures.push(error.to_string());
+    }
+
+    fn interrupted(&self) -> bool {
+        self.stop_after.is_some_and(|step| self.step >= step)
+    }
+}
+
+fn open(folder: &Path, keep: usize) -> CheckpointDir {
+    CheckpointDir::open(folder, NonZeroUsize::new(keep).unwrap()).unwrap()
+}
+
+/// Figures without the seconds, which no run has twice. (As text: NaN is not the same as NaN.)
+fn timeless(records: &[Record]) -> Vec<String> {
+    let timeless = |record: &Record| Record {
+        rows_per_s: 0.0,
+        train_seconds: 0.0,
+        waited_seconds: 0.0,
+        test_seconds: 0.0,
+        ..record.clone()
+    };
+    records.iter().map(|record| format!("{:?}", timeless(record))).collect()
+}
+
+/// What a run ends with: every bit of every parameter, and all figures.
+#[derive(PartialEq, Debug)]
+struct End {
+    parameters: Vec<u32>,
+    records: Vec<String>,
+    steps: u64,
+}
+
+/// A run on `threads` threads: from the newest checkpoint in `folder` if there is one, else from the beginning.
+fn run(recipe: &Recipe, rows: &Dataset, threads: usize, folder: Option<&Path>, watch: &mut Watch) -> Result<End> {
+    run_with(recipe, rows, threads, folder, watch, Vec::new(), None)
+}
+
+fn run_with(
+    recipe: &Recipe,
+    rows: &Dataset,
+    threads: usize,
+    folder: Option<&Path>,
+    watch: &mut Watch,
+    settings: Vec<Setting>,
+    every: Option<u64>,
+) -> Result<End> {
+    let Recipe { config, rule, policy, options, order, schedule, batch_size } = recipe.clone();
+    let backend = Arc::new(Cpu::new(threads));
+    let dir = folder.map(|folder| open(folder, 2));
+    let mut file = match &dir {
+        Some(dir) => dir.newest(|e| panic!("{e}"))?,
+        None => None,
+    };
+    let vocabulary = Some(Samples::vocabulary_checksum(rows));
+    let mut checkpoints = dir.map(|dir| {
+        let checkpoints = Checkpoints::new(dir, &config, vocabulary, settings);
+        every.into_iter().fold(checkpoints, Checkpoints::every)
+    });
+    let make = |params: &mut Parameters, stream: &mut Stream| Dlrm::new(&config, params, stream);
+    let (model, params) = match (&mut file, &checkpoints) {
+        (Some(file), Some(checkpoints)) => {
+            checkpoints.check(file)?;
+            file.read(backend, make)?
+        }
+        _ => {
+            let mut params = Parameters::new(backend);
+            (make(&mut params, &mut Stream::native(1))?, params)
+        }
+    };
+    let mut trainer = Trainer::new(model, params, rule, policy, LossKind::BCE).with_options(options)?;
+    if let Some(file) = &mut file {
+        trainer.resume(file)?;
+    }
+    let split = rows.split();
+    let train = RowSource::new(rows, split.train(), batch_size, order);
+    let mut test = RowSource::new(rows, split.test(true), 64, Order::InOrder);
+    let records = Prefetch::run(train, 3, |train| match &mut checkpoints {
+        None => trainer.train(train, &mut test, schedule, watch),
+        Some(checkpoints) => trainer.train_with_checkpoints(train, &mut test, schedule, watch, checkpoints),
+    })?;
+    let params = trainer.params();
+    let dense = params.dense().iter().flat_map(|p| p.value().as_slice());
+    let numbers = params.tables().iter().flat_map(|t| t.values()).chain(dense);
+    Ok(End { parameters: numbers.map(|x| x.to_bits()).collect(), records: timeless(&records), steps: trainer.steps() })
+}
+
+#[test]
+fn stopped_after_any_step_it_ends_with_the_same_bits() {
+    let rows = rows();
+    for (i, recipe) in recipes(&rows).iter().enumerate() {
+        let whole = run(recipe, &rows, 1, None, &mut Watch::default()).unwrap();
+        let mut stopped = 0;
+        for step in 1..=whole.steps {
+            let folder = tempfile::tempdir().unwrap();
+            let mut watch = Watch { stop_after: Some(step), ..Watch::default() };
+            match run(recipe, &rows, 1 + step as usize % 3, Some(folder.path()), &mut watch) {
+                Err(Error::Interrupted { step: at }) => {
+                    // The last step of a pass may have fewer batches; it is done before anyone hears of it.
+                    assert!(
+                        at == step || (at == step + 1 && recipe.options.accumulate > 1),
+                        "recipe {i}: {at}, {step}"
+                    );
+                    assert_eq!(watch.saved.last().map(|saved| saved.step), Some(at), "{:?}", watch.failures);
+                    stopped += 1;
+                }
+                other => assert!(step + 1 >= whole.steps && other.unwrap() == whole, "recipe {i}, step {step}"),
+            }
+            let saved = watch.saved.last().unwrap().step;
+            let mut watch = Watch::default();
+            let end = run(recipe, &rows, 1 + i % 3, Some(folder.path()), &mut watch).unwrap();
+            assert!(end == whole, "recipe {i} stopped after step {step}: {:?} not {:?}", end.records, whole.records);
+            let (resumed, records) = watch.resumed.unwrap();
+            assert_eq!((resumed, timeless(&records)), (saved, whole.records[..records.len()].to_vec()));
+            assert_eq!(watch.failures, [""; 0]);
+        }
+        assert!(stopped >= whole.steps - 2, "recipe {i}: {stopped} of {}", whole.steps);
+    }
+}
