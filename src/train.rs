@@ -2,12 +2,14 @@
 //! these.
 
 mod best;
+mod guard;
 mod observer;
 mod options;
 mod report;
 mod run;
 mod trainer;
 
+pub use guard::{MAX_SKIPS_IN_A_ROW, OnNan, Skips};
 pub use observer::{Observer, Progress, Silent};
 pub use options::{Stop, Stopping, TrainOptions};
 pub use report::{Record, Report};

@@ -55,12 +55,20 @@ impl<M: Model> Trainer<M> {
             let mut pass = Pass::new(epoch, train.rows(), total);
             train.start_epoch(epoch - 1)?;
             while stop.is_none() && train.next_batch(&mut batch)? {
-                let loss = self.step(&batch)?;
+                let loss = match self.step(&batch) {
+                    Ok(loss) => loss,
+                    Err(error) => {
+                        let error = self.skip(error)?;
+                        pass.left_out += batch.len();
+                        observer.on_skip(&pass.progress(self.steps, f32::NAN), &error, self.skips);
+                        continue;
+                    }
+                };
                 pass.add(loss, batch.len());
                 observer.on_step(&pass.progress(self.steps, loss));
                 let stepped = self.pending.batches == 0;
                 let due = stepped && schedule.test_freq.is_some_and(|n| self.steps.is_multiple_of(n));
-                if due && pass.rows < train.rows() {
+                if due && pass.seen() < train.rows() {
                     let waited = train.waited() - waited_before;
                     stop = self.test(&mut pass, waited, test, (&mut best, observer), &mut records)?;
                 }
@@ -71,7 +79,7 @@ impl<M: Model> Trainer<M> {
                     self.test(&mut pass, train.waited() - waited_before, test, (&mut best, observer), &mut records)?;
             }
             total += pass.seconds();
-            if let Some(stop) = stop.filter(|_| epoch < schedule.epochs || pass.rows < train.rows()) {
+            if let Some(stop) = stop.filter(|_| epoch < schedule.epochs || pass.seen() < train.rows()) {
                 observer.on_stop(stop);
                 break;
             }
@@ -103,6 +111,7 @@ impl<M: Model> Trainer<M> {
             evaluation,
             best: false,
             rows_per_s: pass.rows_per_s(),
+            skipped: self.skips.total,
             train_seconds: (pass.before + pass.seconds()).as_secs_f64(),
             waited_seconds: waited.as_secs_f64(),
             test_seconds: start.elapsed().as_secs_f64(),
@@ -119,6 +128,8 @@ impl<M: Model> Trainer<M> {
 struct Pass {
     epoch: u64,
     rows: usize,
+    /// Rows of steps that were left out.
+    left_out: usize,
     rows_in_epoch: usize,
     loss_sum: f64,
     /// Time trained in earlier passes.
@@ -132,12 +143,16 @@ struct Pass {
 impl Pass {
     fn new(epoch: u64, rows_in_epoch: usize, before: Duration) -> Self {
         let since = Some(Instant::now());
-        Pass { epoch, rows: 0, rows_in_epoch, loss_sum: 0.0, before, trained: Duration::ZERO, since }
+        Pass { epoch, rows: 0, left_out: 0, rows_in_epoch, loss_sum: 0.0, before, trained: Duration::ZERO, since }
     }
 
     fn add(&mut self, loss: f32, rows: usize) {
         self.loss_sum += f64::from(loss) * rows as f64;
         self.rows += rows;
+    }
+
+    fn seen(&self) -> usize {
+        self.rows + self.left_out
     }
 
     fn seconds(&self) -> Duration {
@@ -165,7 +180,7 @@ impl Pass {
         Progress {
             epoch: self.epoch,
             step,
-            rows: self.rows,
+            rows: self.seen(),
             rows_in_epoch: self.rows_in_epoch,
             loss,
             mean_loss: self.mean_loss(),
