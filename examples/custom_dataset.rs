@@ -32,7 +32,7 @@ use dlrm::data::table::{TableSchema, make_dataset};
 use dlrm::metrics::{Evaluation, Evaluator, Score};
 use dlrm::nn::DlrmConfig;
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
-use dlrm::train::{Observer, Progress, Record, Schedule, Stop, Trainer};
+use dlrm::train::{Observer, Progress, Record, Schedule, Skips, Stop, Trainer};
 use dlrm::{Batch, Error, Result};
 use rand::{Rng, SeedableRng, rngs::Xoshiro256PlusPlus};
 use std::fmt::Write;
@@ -118,6 +118,10 @@ impl Observer for Watch {
             meter.finish();
             self.0 = None;
         }
+    }
+
+    fn on_skip(&mut self, _: &Progress, error: &Error, skips: Skips) {
+        eprintln!("warning: left out, {} in all: {error}", skips.total);
     }
 
     fn on_evaluation(&mut self, record: &Record) -> Result<()> {

@@ -293,6 +293,9 @@ pub trait Backend: Debug + Send + Sync {
     /// `Σ x²`, summed in `f64` in an order that depends on the length alone.
     fn sum_of_squares(&self, x: &Tensor) -> f64;
 
+    /// Whether every `factor · x` is finite: neither NaN nor infinite, nor beyond what `f32` holds.
+    fn all_finite(&self, factor: f32, x: &Tensor) -> bool;
+
     /// Writes out the sum of every row's gradient, that would be made by
     /// [`update_tables`](Self::update_tables), for whoever wants to change gradients before.
     fn sum_table_grads(&self, grads: &mut TableGrads);

@@ -3,6 +3,10 @@
 //! A programmer's mistake (two shapes that do not fit) panics at the operation instead; a value
 //! of [`Error`] is always about a file, a row, a flag or a configuration.
 
+mod fault;
+
+pub use fault::{Fault, Pass};
+
 use std::path::{Path, PathBuf};
 
 /// A mistake in what a user handed in. Its `Display` is one line that names the place and what
@@ -43,13 +47,15 @@ pub enum Error {
     /// A batch that does not fit the model it is given to.
     #[error("batch: {0}")]
     Batch(String),
-    /// The loss is no longer a number.
-    #[error("step {step}: the loss is {loss}; a lower --lr, or --lr-warmup-steps, is the usual remedy")]
+    /// The loss or a gradient is no longer a number.
+    #[error("step {step}: {fault}{}", after(fault, *skipped))]
     Diverged {
         /// Training step, from 1.
         step: u64,
-        /// The loss, NaN or infinite.
-        loss: f32,
+        /// Steps that were left out before this one, for the same reason, one after the other.
+        skipped: u64,
+        /// The first number that is NaN or infinite.
+        fault: Box<Fault>,
     },
     /// Training was [asked](crate::train::Observer::interrupted) to end.
     #[error("interrupted after step {step}")]
@@ -57,6 +63,15 @@ pub enum Error {
         /// The last training step, from 1.
         step: u64,
     },
+}
+
+/// What there is to say of it.
+fn after(fault: &Fault, skipped: u64) -> String {
+    let skipped = if skipped == 0 { String::new() } else { format!(", after {skipped} steps that were left out") };
+    match fault.pass {
+        Pass::Input => format!("{skipped}, expected finite numbers"),
+        _ => format!("{skipped}; a lower --lr, or --lr-warmup-steps, is the usual remedy"),
+    }
 }
 
 impl Error {

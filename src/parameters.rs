@@ -75,6 +75,11 @@ impl Parameters {
         &self.tables
     }
 
+    /// The dense parameter of that name, if there is one.
+    pub fn find_dense(&self, name: &str) -> Option<DenseId> {
+        self.dense.iter().position(|p| p.name == name).map(DenseId)
+    }
+
     /// One dense parameter.
     pub fn get(&self, id: DenseId) -> &DenseParameter {
         &self.dense[id.0]

@@ -17,10 +17,14 @@
 //! Parameters are not on the tape: see [`Parameters`]. An operation that uses one writes its
 //! gradient into [`Gradients`].
 
+mod fault;
+
+pub(crate) use fault::in_sums;
+
 use crate::backend::{Backend, Beta, Dropout};
 use crate::gradients::{Gradients, Slot};
 use crate::jagged::JaggedTensor;
-use crate::parameters::Parameters;
+use crate::parameters::{DenseId, Parameters, TableId};
 use crate::tensor::Tensor;
 use std::any::Any;
 use std::fmt::Debug;
@@ -51,6 +55,29 @@ pub trait Backward: Any + Debug + Send {
     /// Adds this operation's share to the gradients of its inputs and parameters, given that of
     /// its output.
     fn backward(&self, cx: BackwardContext<'_>);
+
+    /// What people call the operation, for a [`Fault`](crate::error::Fault): the name of this type, without `Backward` behind.
+    fn name(&self) -> &'static str {
+        let name = std::any::type_name::<Self>();
+        let name = name.rsplit("::").next().unwrap_or(name);
+        name.strip_suffix("Backward").unwrap_or(name)
+    }
+
+    /// The parameters that take part, for a [`Fault`](crate::error::Fault).
+    fn uses(&self) -> Uses {
+        Uses::Nothing
+    }
+}
+
+/// The parameters that take part in an operation.
+#[derive(Debug, Clone, Copy)]
+pub enum Uses {
+    /// None.
+    Nothing,
+    /// Dense ones.
+    Dense([Option<DenseId>; 2]),
+    /// Tables from this one on, one for each list of ids.
+    Tables(TableId, Bags),
 }
 
 /// What a node sees in the backward pass.
@@ -315,6 +342,19 @@ impl Tape {
     /// # Panics
     /// If `seed` has another length than `var`, or `var` depends on no parameter and no variable.
     pub fn backward_from(&mut self, var: Var, seed: &[f32], params: &Parameters, param_grads: &mut Gradients) {
+        self.backward_while(var, seed, params, param_grads, |_, _, _| true);
+    }
+
+    /// The same, as long as `go_on` says so, which is called after each node, with its place and the gradients of those
+    /// before it.
+    fn backward_while(
+        &mut self,
+        var: Var,
+        seed: &[f32],
+        params: &Parameters,
+        param_grads: &mut Gradients,
+        mut go_on: impl FnMut(usize, &[GradSlot], &Gradients) -> bool,
+    ) {
         assert!(self.needs_grad(var), "backward: the value depends on no parameter and no variable");
         self.grads[..self.len].iter_mut().for_each(|g| g.slot.filled = false);
         let (grad, _) = self.grads[var.0].slot.contribute(&self.values[var.0].shape());
@@ -329,10 +369,13 @@ impl Tape {
                 values: Values { values: &self.values, bags: &self.bags, listed: &self.listed },
                 output: &self.values[at],
                 grad_out: &mut rest[0].slot.value,
-                grads: InputGrads { slots: before, shapes: &self.values },
+                grads: InputGrads { slots: &mut *before, shapes: &self.values },
                 params,
-                param_grads,
+                param_grads: &mut *param_grads,
             });
+            if !go_on(at, before, param_grads) {
+                return;
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod best;
 mod checkpoints;
+mod guard;
 mod observer;
 mod options;
 mod report;
@@ -11,6 +12,7 @@ mod state;
 mod trainer;
 
 pub use checkpoints::{Checkpoints, Saved};
+pub use guard::{MAX_SKIPS_IN_A_ROW, OnNan, Skips};
 pub use observer::{Observer, Progress, Silent};
 pub use options::{Stop, Stopping, TrainOptions};
 pub use report::{Record, Report};

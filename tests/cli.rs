@@ -98,6 +98,12 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
         (&["--auc-threshold", "1.5"], "--auc-threshold"),
         (&["--grad-accum-iter", "0"], "--grad-accum-iter"),
         (&["--patience", "0"], "--patience"),
+        (&["--on-nan", "hope"], "[possible values: stop, skip]"),
+        (&["--data", &sample, "--lr", "1e30", "--batch-size", "100"], "error: step "),
+        (
+            &["--data", &sample, "--lr", "1e30", "--batch-size", "10", "--on-nan", "skip"],
+            ", after 10 steps that were left out; a lower --lr, or --lr-warmup-steps, is the usual remedy",
+        ),
         (
             &["--data", &sample, "--top-mlp", "1048576-1048576-1"],
             "the model's parameters need 4399.6 GB of memory, and ",

@@ -182,7 +182,7 @@ fn a_loss_that_is_not_a_number_stops_the_run_and_changes_nothing() {
     bad.dense[4] = f32::NAN;
     let error = trainer.step(&bad).unwrap_err();
     assert!(matches!(error, Error::Diverged { step: 2, .. }), "{error}");
-    assert!(error.to_string().starts_with("step 2: the loss is NaN"), "{error}");
+    assert!(error.to_string().starts_with("step 2: the batch: dense feature 1 of sample 1 is NaN"), "{error}");
     let after: Vec<u32> = trainer.params().dense()[0].value().as_slice().iter().map(|v| v.to_bits()).collect();
     assert_eq!(before, after);
 }

@@ -3,12 +3,12 @@
 use dlrm::backend::{Cpu, LossKind};
 use dlrm::checkpoint::CheckpointDir;
 use dlrm::data::criteo::Dataset;
-use dlrm::data::source::{Order, Prefetch, RowSource, Samples};
+use dlrm::data::source::{BatchSource, Order, Position, Prefetch, RowSource, Samples};
 use dlrm::data::teacher::{Teacher, TeacherConfig};
 use dlrm::nn::{Dlrm, DlrmConfig, WeightedPooling};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
-use dlrm::train::{Checkpoints, Observer, Record, Saved, Schedule, Setting, Stopping, TrainOptions, Trainer};
-use dlrm::{Error, Parameters, Result, Stream};
+use dlrm::train::{Checkpoints, Observer, OnNan, Record, Saved, Schedule, Setting, Stopping, TrainOptions, Trainer};
+use dlrm::{Batch, Error, Parameters, Result, Stream};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
@@ -57,7 +57,9 @@ fn recipes(dataset: &Dataset) -> Vec<Recipe> {
         sparse_lr: Some(0.2),
         loss_threshold: 0.01,
         stopping: Stopping { patience: Some(100), ..Stopping::default() },
+        on_nan: OnNan::Stop,
     };
+    let skipping = TrainOptions { on_nan: OnNan::Skip, ..TrainOptions::default() };
     let weighted = DlrmConfig { weighted_pooling: Some(WeightedPooling::Learned), ..plain.config.clone() };
     let impatient = Stopping { patience: Some(2), ..Stopping::default() };
     let (adagrad, adam) = (UpdateRule::ADAGRAD, UpdateRule::ADAM);
@@ -75,6 +77,7 @@ fn recipes(dataset: &Dataset) -> Vec<Recipe> {
             schedule: fast,
             ..plain.clone()
         },
+        Recipe { rule: adagrad, options: skipping, ..plain.clone() },
         plain,
     ]
 }
@@ -132,6 +135,34 @@ fn timeless(records: &[Record]) -> Vec<String> {
     records.iter().map(|record| format!("{:?}", timeless(record))).collect()
 }
 
+/// Batches of which some have a NaN, so that their steps are left out.
+struct Spoiled<'a> {
+    source: RowSource<'a, Dataset>,
+    spoil: bool,
+}
+
+impl BatchSource for Spoiled<'_> {
+    fn rows(&self) -> usize {
+        self.source.rows()
+    }
+
+    fn position(&self) -> Position {
+        self.source.position()
+    }
+
+    fn seek(&mut self, position: Position) -> Result<()> {
+        self.source.seek(position)
+    }
+
+    fn next_batch(&mut self, batch: &mut Batch) -> Result<bool> {
+        let more = self.source.next_batch(batch)?;
+        if self.spoil && more && self.position().rows / 70 % 3 == 1 {
+            batch.dense[5] = f32::NAN;
+        }
+        Ok(more)
+    }
+}
+
 /// What a run ends with: every bit of every parameter, and all figures.
 #[derive(PartialEq, Debug)]
 struct End {
@@ -183,6 +214,7 @@ fn run_with(
     }
     let split = rows.split();
     let train = RowSource::new(rows, split.train(), batch_size, order);
+    let train = Spoiled { source: train, spoil: options.on_nan == OnNan::Skip };
     let mut test = RowSource::new(rows, split.test(true), 64, Order::InOrder);
     let records = Prefetch::run(train, 3, |train| match &mut checkpoints {
         None => trainer.train(train, &mut test, schedule, watch),

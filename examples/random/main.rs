@@ -91,8 +91,8 @@ impl Run<'_> {
     fn step(&mut self, batch: &Batch) -> Result<()> {
         let start = Instant::now();
         let loss = self.trainer.step(batch).map_err(|e| match e {
-            Error::Diverged { step, loss } => Error::Config(format!(
-                "step {step}: the loss is {loss}; a lower --learning-rate, or --lr-num-warmup-steps, is the usual remedy"
+            Error::Diverged { step, fault, .. } => Error::Config(format!(
+                "step {step}: {fault}; a lower --learning-rate, or --lr-num-warmup-steps, is the usual remedy"
             )),
             e => e,
         })?;

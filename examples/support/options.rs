@@ -2,8 +2,8 @@
 
 use super::loss_flags::LossFlags;
 use super::positive;
-use clap::Args;
-use dlrm::train::{Stopping, TrainOptions};
+use clap::{Args, ValueEnum};
+use dlrm::train::{OnNan, Stopping, TrainOptions};
 
 #[derive(Args)]
 pub struct OptionFlags {
@@ -22,6 +22,9 @@ pub struct OptionFlags {
     /// Learning rate of embedding tables [default: that of the other parameters].
     #[arg(long, value_name = "LR", value_parser = positive)]
     pub sparse_lr: Option<f64>,
+    /// What to do about a step whose loss or gradient is NaN or infinite: stop, or leave it out, up to 10 in a row.
+    #[arg(long, value_enum, default_value_t = OnNanName::Stop)]
+    pub on_nan: OnNanName,
     /// Stop at a test with an accuracy this high, in parts of 1.
     #[arg(long, value_name = "ACCURACY", value_parser = threshold)]
     pub acc_threshold: Option<f64>,
@@ -34,6 +37,12 @@ pub struct OptionFlags {
     pub patience: Option<u64>,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+pub enum OnNanName {
+    Stop,
+    Skip,
+}
+
 impl OptionFlags {
     pub fn options(&self, seed: u64, loss: &LossFlags) -> TrainOptions {
         TrainOptions {
@@ -44,6 +53,10 @@ impl OptionFlags {
             dropout_seed: seed,
             sparse_lr: self.sparse_lr,
             loss_threshold: loss.loss_threshold,
+            on_nan: match self.on_nan {
+                OnNanName::Stop => OnNan::Stop,
+                OnNanName::Skip => OnNan::Skip,
+            },
             stopping: Stopping { accuracy: self.acc_threshold, auc: self.auc_threshold, patience: self.patience },
         }
     }

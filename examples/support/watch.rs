@@ -2,7 +2,7 @@
 
 use super::Meter;
 use dlrm::metrics::Evaluation;
-use dlrm::train::{Observer, Progress, Record, Stop};
+use dlrm::train::{Observer, Progress, Record, Skips, Stop};
 use dlrm::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -48,6 +48,13 @@ impl Observer for Watch {
         meter.update(p.rows as u64, || format!("{:.0} rows/s, loss {:.4}, ", p.rows_per_s, p.mean_loss));
         if p.rows == p.rows_in_epoch {
             meter.finish();
+            self.meter = None;
+        }
+    }
+
+    fn on_skip(&mut self, p: &Progress, error: &Error, skips: Skips) {
+        eprintln!("warning: left out, {} in all: {error}", skips.total);
+        if p.rows == p.rows_in_epoch {
             self.meter = None;
         }
     }

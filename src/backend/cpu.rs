@@ -362,6 +362,10 @@ impl Backend for Cpu {
         adjust::sum_of_squares(x)
     }
 
+    fn all_finite(&self, factor: f32, x: &Tensor) -> bool {
+        adjust::all_finite(self, factor, x)
+    }
+
     fn sum_table_grads(&self, grads: &mut TableGrads) {
         embedding::sum(self, grads);
     }

@@ -1,5 +1,6 @@
 //! Sparse gradients.
 
+use super::Backend;
 use crate::tensor::Tensor;
 use dlrm_kernels::embedding_bag::{RowGradient, RowSegments, embedding_bag_backward};
 use dlrm_kernels::{Isa, Scratch};
@@ -99,6 +100,21 @@ impl TableGrads {
         self.rows[t].values(&self.pooled)
     }
 
+    /// Whether every row's gradient is finite, in little time: some pairs of gradients whose sum is beyond `f32` are
+    /// said not to be where the sum itself is.
+    ///
+    /// A row's gradient is a sum over some of the table's lookups `i`, of `c_i · dS` for the gradient `dS` of the bag, so
+    /// it is no farther from 0 than `n · max |c_i| · max |dS|`, with `n` lookups in the table.
+    pub(crate) fn all_finite(&self, backend: &dyn Backend) -> bool {
+        let pooled = self.rows.iter().filter(|r| matches!(r.source, Source::Pooled { .. }));
+        let factor = pooled.map(RowGrads::factor).fold(1.0, f32::max);
+        let own = self.rows.iter().all(|r| match r.source {
+            Source::None | Source::Pooled { .. } => true,
+            Source::Own | Source::Summed => backend.all_finite(r.factor(), &r.own),
+        });
+        own && self.pooled[..self.used].iter().all(|grads| backend.all_finite(factor, grads))
+    }
+
     /// The sums of every table's rows, of those that are written out.
     pub(crate) fn sums_mut(&mut self) -> impl Iterator<Item = &mut Tensor> {
         self.rows.iter_mut().filter(|r| matches!(r.source, Source::Summed)).map(|r| &mut r.own)
@@ -111,6 +127,12 @@ impl TableGrads {
 }
 
 impl RowGrads {
+    /// At most how many times as large as one of its terms the gradient of a row is.
+    fn factor(&self) -> f32 {
+        let most = self.segments.coefficients().iter().fold(1.0f32, |most, c| most.max(c.abs()));
+        most * self.segments.bags().len() as f32
+    }
+
     fn gradient<'a>(&'a self, pooled: &'a [Tensor]) -> Option<RowGradient<'a>> {
         let (grad_out, stride) = match self.source {
             Source::None => return None,

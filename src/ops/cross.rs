@@ -2,7 +2,7 @@
 
 use crate::backend::Beta;
 use crate::parameters::{DenseId, Parameters};
-use crate::tape::{Backward, BackwardContext, Tape, Var};
+use crate::tape::{Backward, BackwardContext, Tape, Uses, Var};
 
 #[derive(Debug)]
 struct CrossBackward {
@@ -54,6 +54,10 @@ impl Backward for CrossBackward {
             let (db, beta) = cx.param_grads.contribute(bias, &cx.params.get(bias).value().shape());
             backend.sum_rows(dy, db, beta);
         }
+    }
+
+    fn uses(&self) -> Uses {
+        Uses::Dense([self.bias, None])
     }
 }
 

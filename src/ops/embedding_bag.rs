@@ -2,7 +2,7 @@
 
 use crate::backend::Pooling;
 use crate::parameters::{Parameters, TableId};
-use crate::tape::{Backward, BackwardContext, Bags, Tape, Var};
+use crate::tape::{Backward, BackwardContext, Bags, Tape, Uses, Var};
 
 /// A weight for each row of each table, that pooling multiplies the row by (the reference's
 /// `--weighted-pooling`). The weights are tables themselves, with `D = 1`.
@@ -64,6 +64,10 @@ impl Backward for EmbeddingBagsBackward {
             cx.backend.gather_weights_backward(tables, self.pooling, bags, cx.grad_out, grads, first.0);
         }
         cx.backend.embedding_bags_backward(tables, self.pooling, bags, cx.grad_out, grads, self.first.0);
+    }
+
+    fn uses(&self) -> Uses {
+        Uses::Tables(self.first, self.bags)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::backend::{Activation, LinearGrads};
 use crate::parameters::{DenseId, Parameters};
-use crate::tape::{Backward, BackwardContext, Tape, Var};
+use crate::tape::{Backward, BackwardContext, Tape, Uses, Var};
 
 #[derive(Debug)]
 struct LinearBackward {
@@ -42,6 +42,10 @@ impl Backward for LinearBackward {
         let (of_weight, of_bias) = cx.param_grads.contribute_both((self.weight, weight.shape()), bias);
         let grads = LinearGrads { x: cx.grads.get(self.x), weight: of_weight, bias: of_bias };
         cx.backend.linear_backward(x, cx.output, cx.grad_out, weight, self.activation, grads);
+    }
+
+    fn uses(&self) -> Uses {
+        Uses::Dense([Some(self.weight), self.bias])
     }
 }
 

@@ -265,6 +265,13 @@ impl Backend for Profiled {
         sum
     }
 
+    fn all_finite(&self, factor: f32, x: &Tensor) -> bool {
+        let mut finite = false;
+        let time = timed(|| finite = self.inner.all_finite(factor, x));
+        self.add("all_finite", None, time, cost::streamed(x.len()));
+        finite
+    }
+
     fn sum_table_grads(&self, grads: &mut TableGrads) {
         let cost = cost::sum_table_grads(grads);
         let time = timed(|| self.inner.sum_table_grads(grads));

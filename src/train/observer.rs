@@ -1,6 +1,7 @@
 //! Those who watch a run.
 
 use super::checkpoints::Saved;
+use super::guard::Skips;
 use super::options::Stop;
 use super::report::Record;
 use crate::error::{Error, Result};
@@ -12,7 +13,7 @@ pub struct Progress {
     pub epoch: u64,
     /// Steps so far, over all passes.
     pub step: u64,
-    /// Rows trained on in this pass.
+    /// Rows of this pass that were trained on, or left out with their step.
     pub rows: usize,
     /// Rows in this pass.
     pub rows_in_epoch: usize,
@@ -29,6 +30,12 @@ pub trait Observer {
     /// Called after every batch.
     fn on_step(&mut self, progress: &Progress) {
         let _ = progress;
+    }
+
+    /// Called instead of [`on_step`](Self::on_step) after a batch whose step was [left out](super::OnNan::Skip), with
+    /// the reason.
+    fn on_skip(&mut self, progress: &Progress, error: &Error, skips: Skips) {
+        let _ = (progress, error, skips);
     }
 
     /// Called after every evaluation.

@@ -1,5 +1,6 @@
 //! What training does beside the optimizer's rule, and when it ends early.
 
+use super::guard::OnNan;
 use crate::error::{Error, Result};
 
 /// What a [`Trainer`](super::Trainer) does beside the optimizer's rule, and when it ends before its last pass. The
@@ -28,6 +29,8 @@ pub struct TrainOptions {
     /// The losses here take the logit `x`, so it is the logit that is clamped, to `±ln((1 − t) / t)`: `σ` rises
     /// and takes that to `t` and `1 − t`, so `σ(clamp(x)) = clamp(σ(x))`, and outside both have derivative 0.
     pub loss_threshold: f64,
+    /// What to do about a step whose loss or gradient is NaN or infinite.
+    pub on_nan: OnNan,
     /// When to end early.
     pub stopping: Stopping,
 }
@@ -42,6 +45,7 @@ impl Default for TrainOptions {
             dropout_seed: 0,
             sparse_lr: None,
             loss_threshold: 0.0,
+            on_nan: OnNan::default(),
             stopping: Stopping::default(),
         }
     }

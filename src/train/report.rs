@@ -25,6 +25,8 @@ pub struct Record {
     pub evaluation: Evaluation,
     /// Whether no test of this run before had as high an AUC.
     pub best: bool,
+    /// Steps until then that were [left out](super::OnNan::Skip), over all passes.
+    pub skipped: u64,
     /// Rows trained on a second, in this pass, with making batches and without testing.
     #[serde(deserialize_with = "nan_if_null")]
     pub rows_per_s: f64,
@@ -50,6 +52,7 @@ impl Record {
             train_loss: f64::NAN,
             evaluation,
             best: true,
+            skipped: 0,
             rows_per_s: f64::NAN,
             train_seconds: 0.0,
             waited_seconds: 0.0,
@@ -76,6 +79,9 @@ impl Display for Report<'_> {
         let no_click = || "undefined: no click".to_string();
         let with_reading = self.rows as f64 / (train_seconds + self.reading.as_secs_f64());
         let mut line = |name: &str, value: String| writeln!(f, "  {name:<34}{value:>12}");
+        if self.record.skipped > 0 {
+            line("steps left out (NaN or infinite)", self.record.skipped.to_string())?;
+        }
         if self.rows > 0 {
             line("train loss, last pass", format!("{train_loss:.5}"))?;
         }

@@ -94,10 +94,18 @@ impl<M: Model> Trainer<M> {
         let epochs = around.schedule.epochs;
         while run.pass.epoch <= epochs {
             while stop.is_none() && around.train.next_batch(&mut batch)? {
-                let loss = self.step(&batch)?;
+                let loss = match self.step(&batch) {
+                    Ok(loss) => loss,
+                    Err(error) => {
+                        let error = self.skip(error)?;
+                        run.pass.left_out += batch.len();
+                        around.observer.on_skip(&run.pass.progress(self.steps, f32::NAN), &error, self.skips);
+                        continue;
+                    }
+                };
                 run.pass.add(loss, batch.len());
                 around.observer.on_step(&run.pass.progress(self.steps, loss));
-                if self.pending.batches == 0 && run.pass.rows < around.train.rows() {
+                if self.pending.batches == 0 && run.pass.seen() < around.train.rows() {
                     stop = self.after_step(&mut run, around)?;
                 }
             }
@@ -193,6 +201,7 @@ impl<M: Model> Trainer<M> {
             records: run.records.clone(),
             best,
             since_best,
+            skips: self.skips,
         }
     }
 
@@ -210,6 +219,7 @@ impl<M: Model> Trainer<M> {
             evaluation,
             best: false,
             rows_per_s: pass.rows_per_s(),
+            skipped: self.skips.total,
             train_seconds: (pass.before + pass.seconds()).as_secs_f64(),
             waited_seconds: run.waited(&*around.train).as_secs_f64(),
             test_seconds: start.elapsed().as_secs_f64(),
@@ -242,6 +252,8 @@ impl Run {
 struct Pass {
     epoch: u64,
     rows: usize,
+    /// Rows of steps that were left out.
+    left_out: usize,
     rows_in_epoch: usize,
     loss_sum: f64,
     /// Time trained in earlier passes.
@@ -255,23 +267,27 @@ struct Pass {
 impl Pass {
     fn new(epoch: u64, rows_in_epoch: usize, before: Duration) -> Self {
         let since = Some(Instant::now());
-        Pass { epoch, rows: 0, rows_in_epoch, loss_sum: 0.0, before, trained: Duration::ZERO, since }
+        Pass { epoch, rows: 0, left_out: 0, rows_in_epoch, loss_sum: 0.0, before, trained: Duration::ZERO, since }
     }
 
     /// A pass that goes on now.
     fn resumed(state: &PassState, rows_in_epoch: usize) -> Self {
-        let PassState { epoch, rows, loss_sum, before, trained } = *state;
-        Pass { epoch, rows, rows_in_epoch, loss_sum, before, trained, since: Some(Instant::now()) }
+        let PassState { epoch, rows, left_out, loss_sum, before, trained } = *state;
+        Pass { epoch, rows, left_out, rows_in_epoch, loss_sum, before, trained, since: Some(Instant::now()) }
     }
 
     fn state(&self) -> PassState {
-        let Pass { epoch, rows, loss_sum, before, .. } = *self;
-        PassState { epoch, rows, loss_sum, before, trained: self.seconds() }
+        let Pass { epoch, rows, left_out, loss_sum, before, .. } = *self;
+        PassState { epoch, rows, left_out, loss_sum, before, trained: self.seconds() }
     }
 
     fn add(&mut self, loss: f32, rows: usize) {
         self.loss_sum += f64::from(loss) * rows as f64;
         self.rows += rows;
+    }
+
+    fn seen(&self) -> usize {
+        self.rows + self.left_out
     }
 
     fn seconds(&self) -> Duration {
@@ -299,7 +315,7 @@ impl Pass {
         Progress {
             epoch: self.epoch,
             step,
-            rows: self.rows,
+            rows: self.seen(),
             rows_in_epoch: self.rows_in_epoch,
             loss,
             mean_loss: self.mean_loss(),

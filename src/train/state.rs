@@ -1,6 +1,7 @@
 //! Where a run stands between two steps, so that it can be kept and gone on with.
 
 use super::best::Best;
+use super::guard::Skips;
 use super::report::Record;
 use super::trainer::Trainer;
 use crate::checkpoint::{BEST, Checkpoint, NamedTensor, OPTIMIZER, tensors};
@@ -32,6 +33,7 @@ pub(super) struct RunState {
     pub best: Option<Record>,
     /// Tests since the best one.
     pub since_best: u64,
+    pub skips: Skips,
 }
 
 /// The bookkeeping of a pass.
@@ -40,6 +42,8 @@ pub(super) struct RunState {
 pub(super) struct PassState {
     pub epoch: u64,
     pub rows: usize,
+    /// Rows of steps that were left out.
+    pub left_out: usize,
     pub loss_sum: f64,
     /// Time trained in earlier passes, and in this one.
     pub before: Duration,
@@ -132,7 +136,7 @@ impl<M: Model> Trainer<M> {
         }
         let mut best = Best::new(self.options.stopping);
         best.resume(file, &self.params, (state.best.clone(), state.since_best))?;
-        self.steps = state.steps;
+        (self.steps, self.skips) = (state.steps, state.skips);
         self.optimizer.set_steps(state.steps);
         self.resumed = Some(Box::new(Resumed { state, best }));
         Ok(())

@@ -1,5 +1,6 @@
 //! A model with all that changes while it learns, and its steps.
 
+use super::guard::Skips;
 use super::options::TrainOptions;
 use super::state::Resumed;
 use crate::backend::{Dropout, LossKind};
@@ -20,8 +21,8 @@ use crate::tape::{Tape, Var};
 pub struct Trainer<M> {
     model: M,
     pub(super) params: Parameters,
-    grads: Gradients,
-    tape: Tape,
+    pub(super) grads: Gradients,
+    pub(super) tape: Tape,
     pub(super) optimizer: Optimizer,
     pub(super) policy: LrPolicy,
     pub(super) loss: LossKind,
@@ -30,6 +31,7 @@ pub struct Trainer<M> {
     pub(super) pending: Pending,
     /// What the next run goes on from.
     pub(super) resumed: Option<Box<Resumed>>,
+    pub(super) skips: Skips,
 }
 
 /// The batches of a step that is not done yet.
@@ -41,6 +43,13 @@ pub(super) struct Pending {
     pub(super) batches: u64,
     first: usize,
     samples: usize,
+}
+
+impl Pending {
+    /// Each loss is a mean: weighed by samples, so that the sum over the batches becomes one.
+    pub(super) fn weight(&self) -> f32 {
+        self.last as f32 / self.first as f32
+    }
 }
 
 impl<M: Model> Trainer<M> {
@@ -58,6 +67,7 @@ impl<M: Model> Trainer<M> {
             steps: 0,
             pending: Pending::default(),
             resumed: None,
+            skips: Skips::default(),
         }
     }
 
@@ -101,15 +111,21 @@ impl<M: Model> Trainer<M> {
     /// [several batches](TrainOptions::accumulate), the update comes with the last of them.
     ///
     /// # Errors
-    /// [`Error::Batch`] if the batch does not fit, [`Error::Diverged`] if the loss is not finite;
-    /// the parameters are then as before.
+    /// [`Error::Batch`] if the batch does not fit, [`Error::Diverged`] if the loss or a gradient is not finite;
+    /// the parameters are then as before, and the next batch begins another step.
     pub fn step(&mut self, batch: &Batch) -> Result<f32> {
         let loss = self.forward(batch)?;
         let value = self.tape.value(loss).as_slice()[0];
         if !value.is_finite() {
-            return Err(Error::Diverged { step: self.steps + 1, loss: value });
+            return Err(self.diverged(batch, loss, false).expect("the loss is a value on the tape"));
         }
         self.backward(loss);
+        if !self.grads.all_finite(&**self.params.backend())
+            && let Some(error) = self.diverged(batch, loss, true)
+        {
+            return Err(error);
+        }
+        self.skips.in_a_row = 0;
         if self.pending.batches == self.options.accumulate {
             self.update();
         }
@@ -136,16 +152,14 @@ impl<M: Model> Trainer<M> {
     /// The second third: the gradient of every parameter, added to those of earlier batches of the same step.
     pub fn backward(&mut self, loss: Var) {
         self.params.backend().phase("backward");
-        let Pending { last, batches, first, samples } = &mut self.pending;
-        if *batches == 0 {
+        let pending = &mut self.pending;
+        if pending.batches == 0 {
             self.grads.clear();
-            (*first, *samples) = (*last, 0);
+            (pending.first, pending.samples) = (pending.last, 0);
         }
-        // Each loss is a mean: weighed by samples, so that the sum over the batches becomes one.
-        let weight = *last as f32 / *first as f32;
-        self.tape.backward_from(loss, &[weight], &self.params, &mut self.grads);
-        *batches += 1;
-        *samples += *last;
+        self.tape.backward_from(loss, &[pending.weight()], &self.params, &mut self.grads);
+        pending.batches += 1;
+        pending.samples += pending.last;
     }
 
     /// The last third: the optimizer's step, with the gradient of the mean loss over all samples since the last one.
@@ -197,13 +211,16 @@ impl<M: Model> Trainer<M> {
     /// The figures of the model on all samples of `source`.
     ///
     /// # Errors
-    /// If the source cannot be read or a batch does not fit.
+    /// If the source cannot be read or a batch does not fit; [`Error::Diverged`] if a logit is NaN or infinite.
     pub fn evaluate(&mut self, source: &mut dyn BatchSource) -> Result<Evaluation> {
         let mut evaluator = Evaluator::new(Score::Logit);
         let mut batch = Batch::default();
         source.start_epoch(0)?;
         while source.next_batch(&mut batch)? {
             let logits = self.predict(&batch)?;
+            if !logits.iter().all(|x| x.is_finite()) {
+                return Err(self.no_logits(&batch));
+            }
             evaluator.push(logits, &batch.labels);
         }
         Ok(evaluator.finish())

@@ -117,3 +117,25 @@ fn relu_backward_passes_nothing_at_zero_and_hides_no_nan_gradient() {
         assert_bits("relu_backward", isa, &dy, &[0.0, 0.0, 0.0, f32::NAN, 2.0]);
     }
 }
+
+#[test]
+fn one_number_that_is_not_finite_is_found_wherever_it_stands() {
+    let mut random = Random(12);
+    for isa in Isa::available() {
+        for n in [0, 1, 7, 16, 63, 64, 65, 200] {
+            let mut x = random.values(n);
+            assert!(all_finite(isa, 1e38, &x), "{n} numbers on {}", isa.name());
+            for i in 0..n {
+                for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    let good = std::mem::replace(&mut x[i], bad);
+                    assert!(!all_finite(isa, 1.0, &x), "{bad} at {i} of {n} on {}", isa.name());
+                    x[i] = good;
+                }
+                let good = std::mem::replace(&mut x[i], -2e38);
+                let found = [1.0, 1.7, 1.8].map(|factor| all_finite(isa, factor, &x));
+                assert_eq!(found, [true, true, false], "at {i} of {n} on {}", isa.name());
+                x[i] = good;
+            }
+        }
+    }
+}

@@ -2,6 +2,8 @@
 
 use super::{Beta, Cpu, Dropout};
 use crate::tensor::Tensor;
+use dlrm_kernels::elementwise;
+use rayon::prelude::*;
 
 /// Numbers a piece.
 const PIECE: usize = 1 << 14;
@@ -39,4 +41,14 @@ pub(super) fn sum_of_squares(x: &Tensor) -> f64 {
         sums.iter_mut().zip(chunk).for_each(|(sum, &x)| *sum += f64::from(x) * f64::from(x));
     }
     sums.iter().sum()
+}
+
+pub(super) fn all_finite(cpu: &Cpu, factor: f32, x: &Tensor) -> bool {
+    let finite = |x: &[f32]| elementwise::all_finite(cpu.isa, factor, x);
+    // A number takes as long as it takes to come from memory.
+    let len = cpu.piece(x.len(), 4 * x.len(), 16, x.len());
+    match x.len() <= len {
+        true => finite(x.as_slice()),
+        false => cpu.pool.install(|| x.as_slice().par_chunks(len).all(finite)),
+    }
 }

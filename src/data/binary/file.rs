@@ -131,7 +131,8 @@ impl RowFile {
     /// Refills `batch` with the given rows, dense columns transformed.
     ///
     /// # Errors
-    /// [`Error::File`] if a row is damaged.
+    /// [`Error::File`] if a row is damaged: is cut short, or holds a number that is NaN or infinite, or an id that is not
+    /// below the rows of its table.
     ///
     /// # Panics
     /// If there is no such row.
@@ -178,11 +179,29 @@ impl RowFile {
             };
             column.transform.apply(x, min)
         }));
-        for (column, bags) in schema.categorical.iter().zip(&mut batch.sparse) {
+        let numbers = &batch.dense[batch.dense.len() - schema.dense.len()..];
+        if let Some((column, x)) = schema.dense.iter().zip(numbers).find(|(_, x)| !x.is_finite()) {
+            return Err(self.bad_number(i, &column.name, *x));
+        }
+        if let Some(label) = batch.labels.last().filter(|label| !label.is_finite()) {
+            return Err(self.bad_number(i, &schema.label, *label));
+        }
+        let columns = schema.categorical.iter().zip(&self.header.num_embeddings);
+        for ((column, &limit), bags) in columns.zip(&mut batch.sparse) {
             let len = if column.multi_hot { *rest.split_off_first().ok_or_else(damaged)? as usize } else { 1 };
-            bags.push_bag(rest.split_off(..len).ok_or_else(damaged)?);
+            let ids = rest.split_off(..len).ok_or_else(damaged)?;
+            if let Some(id) = ids.iter().find(|&&id| u64::from(id) >= limit) {
+                let what = format!("row {i}: {} has id {id}, but its table has {limit} rows", column.name);
+                return Err(Error::file(&self.path, format!("{what}; make the dataset again")));
+            }
+            bags.push_bag(ids);
         }
         Ok(())
+    }
+
+    fn bad_number(&self, row: u64, column: &str, x: f32) -> Error {
+        let message = format!("row {row}: {column} is {x}, expected a finite number; make the dataset again");
+        Error::file(&self.path, message)
     }
 }
 
