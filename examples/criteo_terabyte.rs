@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use support::flags::{Recipe, TrainFlags};
 use support::training::run;
-use support::{cache, fail, parse_args_of};
+use support::{cache, ended, parse_args_of};
 
 /// Generated rows of the default run.
 const DAYS: usize = 3;
@@ -140,6 +140,6 @@ fn main() -> ExitCode {
     };
     match run(&args.train, &RECIPE, || read(&args)) {
         Ok(_) => ExitCode::SUCCESS,
-        Err(e) => fail(e),
+        Err(e) => ended(&e),
     }
 }

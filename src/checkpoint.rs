@@ -44,7 +44,7 @@
 //! A number of JSON comes back as the same `f64`.
 //!
 //! What is promised: a run that was killed at any moment and goes on from the newest good file in its [`CheckpointDir`] ends
-//! with the bits of one that was never stopped, on any number of threads (`tests/resume.rs`);
+//! with the bits of one that was never stopped, on any number of threads (`tests/resume.rs`, `tests/killed_training.rs`);
 //! and whichever call of the file system fails, or whenever the machine stops, the directory has the checkpoint before or
 //! the new one, whole. Another instruction set goes on as well, but sums in another order.
 //!

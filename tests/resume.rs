@@ -181,7 +181,7 @@ fn run_with(
     rows: &Dataset,
     threads: usize,
     folder: Option<&Path>,
-    watch: &mut Watch,
+    watch: &mut (dyn Observer + Send),
     settings: Vec<Setting>,
     every: Option<u64>,
 ) -> Result<End> {
@@ -256,5 +256,96 @@ fn stopped_after_any_step_it_ends_with_the_same_bits() {
             assert_eq!(watch.failures, [""; 0]);
         }
         assert!(stopped >= whole.steps - 2, "recipe {i}: {stopped} of {}", whole.steps);
+        let batches = rows.split().train().len().div_ceil(recipe.batch_size) as u64;
+        let early = whole.steps < recipe.schedule.epochs * batches.div_ceil(recipe.options.accumulate);
+        assert!(
+            early == recipe.options.stopping.patience.is_some_and(|tests| tests < 100),
+            "recipe {i}: {}",
+            whole.steps
+        );
+    }
+}
+
+#[test]
+fn a_run_that_cannot_be_saved_goes_on_and_tries_again() {
+    /// Takes the directory away at the first test, and puts it back at the third.
+    struct Vandal<'a>(Watch, &'a Path, u64);
+
+    impl Observer for Vandal<'_> {
+        fn on_evaluation(&mut self, _: &Record) -> Result<()> {
+            self.2 += 1;
+            let away = self.1.with_extension("away");
+            match self.2 {
+                1 => std::fs::rename(self.1, away).unwrap(),
+                3 => std::fs::rename(away, self.1).unwrap(),
+                _ => (),
+            }
+            Ok(())
+        }
+
+        fn on_save(&mut self, saved: &Saved) {
+            self.0.on_save(saved);
+        }
+
+        fn on_save_failure(&mut self, error: &Error) {
+            self.0.on_save_failure(error);
+        }
+    }
+
+    let rows = rows();
+    let recipe = plain(&rows);
+    let whole = run(&recipe, &rows, 1, None, &mut Watch::default()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let mut vandal = Vandal(Watch::default(), &path, 0);
+    let end = run_with(&recipe, &rows, 2, Some(&path), &mut vandal, Vec::new(), Some(1)).unwrap();
+    assert!(end == whole);
+    let Watch { saved, failures, .. } = vandal.0;
+    assert!(!failures.is_empty() && failures.iter().all(|line| line.contains("No such file")), "{failures:?}");
+    assert!(saved.first().unwrap().step < 4 && saved.last().unwrap().step == whole.steps, "{saved:?}");
+    assert_eq!(saved.len() + failures.len(), whole.steps as usize);
+    let dir = open(&path, 2);
+    assert_eq!(dir.newest(|e| panic!("{e}")).unwrap().unwrap().step().unwrap(), whole.steps);
+}
+
+#[test]
+fn another_run_does_not_go_on_from_it() {
+    let rows = rows();
+    let recipe = plain(&rows);
+    let folder = tempfile::tempdir().unwrap();
+    let path = Some(folder.path());
+    let setting = |value: &str| vec![("--flag".to_string(), value.to_string())];
+    let mut watch = Watch { stop_after: Some(5), ..Watch::default() };
+    run_with(&recipe, &rows, 1, path, &mut watch, setting("1"), None).unwrap_err();
+    let recipe_with = |options: TrainOptions| Recipe { options, ..recipe.clone() };
+    let clipped = recipe_with(TrainOptions { clip_norm: Some(1.0), ..TrainOptions::default() });
+    let more_often = Schedule { test_freq: Some(3), ..recipe.schedule };
+    for (other, settings, expected) in [
+        (recipe.clone(), setting("2"), "was saved with --flag 1, and this run has 2: to go on it has to be the same"),
+        (recipe.clone(), Vec::new(), "was saved with --flag 1, and this run has none"),
+        (
+            Recipe { rule: UpdateRule::ADAM, ..recipe.clone() },
+            setting("1"),
+            "was saved with the optimizer's rule Sgd, and",
+        ),
+        (Recipe { policy: LrPolicy::constant(0.5), ..recipe.clone() }, setting("1"), "with the learning-rate policy "),
+        (clipped, setting("1"), "was saved with the training options "),
+        (
+            Recipe { schedule: more_often, ..recipe.clone() },
+            setting("1"),
+            "with steps between tests 4, and this run has 3",
+        ),
+        (
+            Recipe {
+                config: DlrmConfig { embedding_dim: 8, bottom_mlp: vec![8], ..recipe.config.clone() },
+                ..recipe.clone()
+            },
+            setting("1"),
+            "a model with bottom_mlp [8,4], that of this run has [8]",
+        ),
+    ] {
+        let mut watch = Watch::default();
+        let message = run_with(&other, &rows, 1, path, &mut watch, settings, None).unwrap_err().to_string();
+        assert!(message.contains(expected) && watch.step == 0, "{message}");
     }
 }

@@ -7,6 +7,7 @@ use super::model_flags::ModelFlags;
 use super::options::OptionFlags;
 use super::profile::ProfileFlags;
 use super::quantize::QuantizeFlags;
+use super::run_flags::RunFlags;
 use super::{Widths, positive};
 use clap::{Args, ValueEnum};
 use dlrm::backend::Interaction;
@@ -108,6 +109,8 @@ pub struct TrainFlags {
     pub profile: ProfileFlags,
     #[command(flatten)]
     pub checkpoint: CheckpointFlags,
+    #[command(flatten)]
+    pub run: RunFlags,
 }
 
 fn share(text: &str) -> Result<f64, String> {

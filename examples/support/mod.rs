@@ -20,6 +20,8 @@ pub mod new_rows;
 pub mod options;
 pub mod profile;
 pub mod quantize;
+pub mod run_flags;
+pub mod signals;
 pub mod training;
 pub mod watch;
 
@@ -58,7 +60,16 @@ pub fn run_main<A: Parser>(run: impl FnOnce(&A) -> dlrm::Result<()>) -> ExitCode
     match parse_args().map(|args| run(&args)) {
         Err(code) => code,
         Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(e)) => fail(e),
+        Ok(Err(e)) => ended(&e),
+    }
+}
+
+/// The exit code of what went wrong, or was interrupted.
+pub fn ended(error: &dlrm::Error) -> ExitCode {
+    match error {
+        // It was told when it happened.
+        dlrm::Error::Interrupted { .. } => signals::exit_code(),
+        error => fail(error),
     }
 }
 

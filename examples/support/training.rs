@@ -3,8 +3,9 @@
 use super::change_flags::changed;
 use super::flags::{Recipe, TrainFlags};
 use super::profile::Profile;
+use super::run_flags::{self, Begun, Kept};
 use super::watch::Watch;
-use super::{cpu, profile};
+use super::{cpu, profile, signals};
 use dlrm::backend::{Backend, Cpu};
 use dlrm::data::criteo::TimeSplit;
 use dlrm::data::source::{Order, Prefetch, RowSource, Samples};
@@ -40,6 +41,7 @@ pub fn run(
     flags.loss.kind()?;
     flags.model.config(flags.config(recipe, vec![1; 26])?)?;
     flags.checkpoint.check()?;
+    let kept = flags.run.open()?;
     let mut watch = Watch::new(flags.json.as_deref())?;
     let backend = cpu(flags.threads.into())?;
     let (start, mut read, mut rows) = (Instant::now(), Some(read), None);
@@ -59,7 +61,7 @@ pub fn run(
         split.train().len(),
         split.test(flags.full_test).len()
     );
-    let (model, records) = train(flags, recipe, &backend, (&*rows, &split), &mut watch)?;
+    let (model, records) = train(flags, recipe, &backend, (&*rows, &split), kept, &mut watch)?;
     let record = records.into_iter().last().expect("a pass ends with an evaluation");
     let trained = if flags.checkpoint.inference_only { 0 } else { split.train().len() as u64 * flags.epochs };
     print!("{}", Report { record: &record, rows: trained, reading });
@@ -71,16 +73,23 @@ fn train(
     recipe: &Recipe,
     backend: &Arc<Cpu>,
     (rows, split): (&dyn Samples, &TimeSplit),
+    kept: Option<Kept>,
     watch: &mut Watch,
 ) -> Result<(&'static str, Vec<Record>)> {
-    let new = || flags.model.config(flags.config(recipe, rows.num_embeddings())?);
     let (watched, profile) = profile::backend(backend, flags.profile.profile.as_deref())?;
-    let (config, model, params) = flags.checkpoint.model(watched, rows, flags.seed, new)?;
+    let Begun { config, model, params, mut checkpoints, file } =
+        run_flags::begin(flags, recipe, watched, (rows, split), kept)?;
+    signals::listen();
     let count = params.count();
     eprintln!("{count} parameters, {:.1} MB; {}", 4e-6 * count as f64, backend.describe());
     let policy = flags.policy(recipe, split.train().len())?;
     let mut trainer = Trainer::new(model, params, flags.rule(), policy, flags.loss.kind()?)
         .with_options(flags.options.options(flags.seed, &flags.loss))?;
+    file.map_or(Ok(()), |mut file| trainer.resume(&mut file))?;
+    if let Some(checkpoints) = &checkpoints {
+        let (dir, megabytes) = (checkpoints.dir().path(), 1e-6 * trainer.checkpoint_bytes() as f64);
+        eprintln!("checkpoints in {}, by way of a copy of {megabytes:.1} MB in memory", dir.display());
+    }
     let train = RowSource::new(rows, split.train(), flags.batch_size as usize, flags.order());
     let test = || RowSource::new(rows, split.test(flags.full_test), TEST_BATCH, Order::InOrder);
     let schedule = Schedule { epochs: flags.epochs, test_freq: flags.test_freq };
@@ -90,9 +99,13 @@ fn train(
         watch.on_evaluation(&record)?;
         vec![record]
     } else {
-        Prefetch::run(train, AHEAD, |train| {
-            Prefetch::run(test(), AHEAD, |test| trainer.train(train, test, schedule, watch))
-        })?
+        let records = Prefetch::run(train, AHEAD, |train| {
+            Prefetch::run(test(), AHEAD, |test| match &mut checkpoints {
+                None => trainer.train(train, test, schedule, watch),
+                Some(checkpoints) => trainer.train_with_checkpoints(train, test, schedule, watch, checkpoints),
+            })
+        });
+        records.inspect_err(|e| flags.run.tell(e))?
     };
     profile.map_or(Ok(()), Profile::finish)?;
     flags.checkpoint.save(&config, trainer.params(), rows)?;

@@ -1,8 +1,8 @@
 //! Someone who watches a run and tells a person and a file.
 
-use super::Meter;
+use super::{Meter, signals};
 use dlrm::metrics::Evaluation;
-use dlrm::train::{Observer, Progress, Record, Skips, Stop};
+use dlrm::train::{Observer, Progress, Record, Saved, Skips, Stop};
 use dlrm::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -75,6 +75,23 @@ impl Observer for Watch {
             if record.best { ", the highest AUC so far" } else { "" }
         );
         self.json.as_mut().map_or(Ok(()), |json| json.write(record))
+    }
+
+    fn on_resume(&mut self, _: u64, records: &[Record]) -> Result<()> {
+        // As the file was when the checkpoint was made: what came after will come again.
+        self.json.as_mut().map_or(Ok(()), |json| records.iter().try_for_each(|record| json.write(record)))
+    }
+
+    fn on_save(&mut self, saved: &Saved) {
+        eprintln!("{saved}");
+    }
+
+    fn on_save_failure(&mut self, error: &Error) {
+        eprintln!("warning: {error}; earlier checkpoints stay, and the next save tries again");
+    }
+
+    fn interrupted(&self) -> bool {
+        signals::interrupted()
     }
 
     fn on_stop(&mut self, stop: Stop) {

@@ -110,15 +110,15 @@ impl Checkpoints {
         &self.dir
     }
 
-    /// Whether a run can go on from a file: the model's shape, the vocabulary and the settings are the same.
+    /// Whether a run can go on from a file: the settings, the model's shape and the vocabulary are the same.
     ///
     /// # Errors
     /// [`Error::File`] that names what is not, and both values.
     pub fn check(&self, file: &Checkpoint) -> Result<()> {
-        file.check_config(&self.about.config)?;
-        self.about.vocabulary.map_or(Ok(()), |crc| file.check_vocabulary(crc))?;
         let state: RunState = file.run()?;
-        check_settings(&state.settings[0], &self.settings).map_err(|message| Error::file(file.path(), message))
+        check_settings(&state.settings[0], &self.settings).map_err(|message| Error::file(file.path(), message))?;
+        file.check_config(&self.about.config)?;
+        self.about.vocabulary.map_or(Ok(()), |crc| file.check_vocabulary(crc))
     }
 
     /// Whether there is memory for the copy.

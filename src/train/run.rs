@@ -145,10 +145,11 @@ impl<M: Model> Trainer<M> {
             return Ok(Run { pass, records: Vec::new(), best, waited: Duration::ZERO, waited_before });
         };
         let Resumed { state, best } = *resumed;
-        check_settings(&state.settings[2], &around.settings()).map_err(Error::Config)?;
+        let config = |message| Error::Config(format!("the run {message}"));
+        check_settings(&state.settings[2], &around.settings()).map_err(config)?;
         let (epochs, RunState { pass, position, .. }) = (around.schedule.epochs, &state);
         if pass.epoch > epochs + u64::from(pass.rows == 0) {
-            return Err(Error::Config(format!("the run is in pass {}, expected to end after {epochs}", pass.epoch)));
+            return Err(config(format!("is in pass {}, and was to end after {epochs}", pass.epoch)));
         }
         if pass.epoch <= epochs {
             around.train.seek(*position)?;

@@ -68,7 +68,9 @@ pub(super) fn check_settings(saved: &[Setting], now: &[Setting]) -> Result<(), S
     for (name, _) in now.iter().chain(saved) {
         let [saved, now] = [saved, now].map(|settings| value(settings, name));
         if saved != now {
-            return Err(format!("{name} is {saved} in this run, not {now}: a resumed run has to be the same"));
+            return Err(format!(
+                "was saved with {name} {saved}, and this run has {now}: to go on it has to be the same"
+            ));
         }
     }
     Ok(())
