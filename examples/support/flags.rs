@@ -7,6 +7,7 @@ use super::model_flags::ModelFlags;
 use super::options::OptionFlags;
 use super::profile::ProfileFlags;
 use super::quantize::QuantizeFlags;
+use super::watch_flags::WatchFlags;
 use super::{Widths, positive};
 use clap::{Args, ValueEnum};
 use dlrm::backend::Interaction;
@@ -106,6 +107,8 @@ pub struct TrainFlags {
     pub quantize: QuantizeFlags,
     #[command(flatten)]
     pub profile: ProfileFlags,
+    #[command(flatten)]
+    pub watch: WatchFlags,
     #[command(flatten)]
     pub checkpoint: CheckpointFlags,
 }

@@ -22,6 +22,7 @@ pub mod profile;
 pub mod quantize;
 pub mod training;
 pub mod watch;
+pub mod watch_flags;
 
 use clap::error::ErrorKind;
 use clap::{Command, Parser};

@@ -3,7 +3,7 @@
 use super::change_flags::changed;
 use super::flags::{Recipe, TrainFlags};
 use super::profile::Profile;
-use super::watch::Watch;
+use super::watch_flags::Watchers;
 use super::{cpu, profile};
 use dlrm::backend::{Backend, Cpu};
 use dlrm::data::criteo::TimeSplit;
@@ -40,7 +40,7 @@ pub fn run(
     flags.loss.kind()?;
     flags.model.config(flags.config(recipe, vec![1; 26])?)?;
     flags.checkpoint.check()?;
-    let mut watch = Watch::new(flags.json.as_deref())?;
+    let mut watch = flags.watch.watchers(flags.json.as_deref(), 0)?;
     let backend = cpu(flags.threads.into())?;
     let (start, mut read, mut rows) = (Instant::now(), Some(read), None);
     backend.scope(&mut || rows = read.take().map(|read| read()));
@@ -71,7 +71,7 @@ fn train(
     recipe: &Recipe,
     backend: &Arc<Cpu>,
     (rows, split): (&dyn Samples, &TimeSplit),
-    watch: &mut Watch,
+    watch: &mut Watchers,
 ) -> Result<(&'static str, Vec<Record>)> {
     let new = || flags.model.config(flags.config(recipe, rows.num_embeddings())?);
     let (watched, profile) = profile::backend(backend, flags.profile.profile.as_deref())?;

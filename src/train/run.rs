@@ -55,9 +55,10 @@ impl<M: Model> Trainer<M> {
             let mut pass = Pass::new(epoch, train.rows(), total);
             train.start_epoch(epoch - 1)?;
             while stop.is_none() && train.next_batch(&mut batch)? {
+                self.measure_gradient_norms(observer.wants_gradient_norms(self.steps + 1));
                 let loss = self.step(&batch)?;
                 pass.add(loss, batch.len());
-                observer.on_step(&pass.progress(self.steps, loss));
+                observer.on_step(&pass.progress(self, loss));
                 let stepped = self.pending.batches == 0;
                 let due = stepped && schedule.test_freq.is_some_and(|n| self.steps.is_multiple_of(n));
                 if due && pass.rows < train.rows() {
@@ -108,6 +109,7 @@ impl<M: Model> Trainer<M> {
             test_seconds: start.elapsed().as_secs_f64(),
         };
         let stop = best.test(&mut record, &self.params);
+        observer.on_parameters(self.steps, &self.params)?;
         observer.on_evaluation(&record)?;
         records.push(record);
         pass.resume();
@@ -161,13 +163,15 @@ impl Pass {
         self.since = Some(Instant::now());
     }
 
-    fn progress(&self, step: u64, loss: f32) -> Progress {
+    fn progress<M: Model>(&self, trainer: &Trainer<M>, loss: f32) -> Progress {
         Progress {
             epoch: self.epoch,
-            step,
+            step: trainer.steps,
             rows: self.rows,
             rows_in_epoch: self.rows_in_epoch,
             loss,
+            lr: trainer.policy.lr(trainer.steps.max(1)),
+            gradient_norms: trainer.gradient_norms(),
             mean_loss: self.mean_loss(),
             rows_per_s: self.rows_per_s(),
         }

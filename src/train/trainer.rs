@@ -11,7 +11,7 @@ use crate::nn::Model;
 use crate::ops;
 use crate::optim::schedule::LrPolicy;
 use crate::optim::{LearningRates, Optimizer, UpdateRule};
-use crate::parameters::Parameters;
+use crate::parameters::{Norms, Parameters};
 use crate::tape::{Tape, Var};
 
 /// A model with all that changes while it learns.
@@ -27,6 +27,9 @@ pub struct Trainer<M> {
     pub(super) options: TrainOptions,
     pub(super) steps: u64,
     pub(super) pending: Pending,
+    /// Whether to measure the norms of the next gradient, and those of the last one if they were measured.
+    measure_norms: bool,
+    norms: Option<Norms>,
 }
 
 /// The batches of a step that is not done yet.
@@ -54,6 +57,8 @@ impl<M: Model> Trainer<M> {
             options: TrainOptions::default(),
             steps: 0,
             pending: Pending::default(),
+            measure_norms: false,
+            norms: None,
         }
     }
 
@@ -91,6 +96,16 @@ impl<M: Model> Trainer<M> {
     /// Steps so far.
     pub fn steps(&self) -> u64 {
         self.steps
+    }
+
+    /// Whether the steps from here on measure the norms of their gradients. It changes no bit of the steps.
+    pub fn measure_gradient_norms(&mut self, wanted: bool) {
+        self.measure_norms = wanted;
+    }
+
+    /// The norms of the gradient of the last step, before it was clipped, if they were to be measured.
+    pub fn gradient_norms(&self) -> Option<Norms> {
+        self.norms
     }
 
     /// One step: forward, loss, backward, update. Returns the loss before the update. If a step has
@@ -152,6 +167,7 @@ impl<M: Model> Trainer<M> {
         if batches > 1 {
             self.grads.scale(&*backend, first as f32 / samples as f32);
         }
+        self.norms = self.measure_norms.then(|| self.grads.norms(&*backend));
         if let Some(max_norm) = self.options.clip_norm {
             self.grads.clip(&*backend, max_norm);
         }
