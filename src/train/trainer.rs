@@ -211,6 +211,14 @@ impl<M: Model> Trainer<M> {
     /// # Errors
     /// If the source cannot be read or a batch does not fit.
     pub fn evaluate(&mut self, source: &mut dyn BatchSource) -> Result<Evaluation> {
+        Ok(self.score(source)?.finish())
+    }
+
+    /// The scores of all samples of `source`, for more than the figures.
+    ///
+    /// # Errors
+    /// If the source cannot be read or a batch does not fit.
+    pub fn score(&mut self, source: &mut dyn BatchSource) -> Result<Evaluator> {
         let mut evaluator = Evaluator::new(Score::Logit);
         let mut batch = Batch::default();
         source.start_epoch(0)?;
@@ -218,6 +226,6 @@ impl<M: Model> Trainer<M> {
             let logits = self.predict(&batch)?;
             evaluator.push(logits, &batch.labels);
         }
-        Ok(evaluator.finish())
+        Ok(evaluator)
     }
 }
