@@ -56,6 +56,7 @@ impl Args {
                       13-256-(embedding dim)]";
         let json = "A file for each seed, such as FILE.1 for 1, to write one JSON object a line to for each evaluation";
         let model = "A file for each seed, such as FILE.1 for 1, to keep the model in at the end of the run";
+        let tensorboard = "A folder for TensorBoard, with a folder for each seed";
         let command = Args::command()
             .mut_arg("optimizer", default("adagrad"))
             .mut_arg("lr", |flag| flag.help("Learning rate").default_value("0.007"))
@@ -71,7 +72,8 @@ impl Args {
             .mut_arg("full_test", |flag| flag.default_value("true").hide(true))
             .mut_arg("seed", |flag| flag.hide(true))
             .mut_arg("json", |flag| flag.help(json))
-            .mut_arg("save_model", |flag| flag.help(model));
+            .mut_arg("save_model", |flag| flag.help(model))
+            .mut_arg("tensorboard", |flag| flag.help(tensorboard));
         parse_args_of(command)
     }
 }
@@ -97,11 +99,13 @@ fn train(args: &mut Args) -> Result<Vec<Evaluation>> {
         eprintln!("no --data: generating {GENERATED_ROWS} rows in Criteo's format");
     }
     let (json, save_model) = (args.train.json.clone(), args.train.checkpoint.save_model.clone());
+    let tensorboard = args.train.watch.tensorboard.clone();
     let mut evaluations = Vec::new();
     for seed in args.seeds.clone() {
         eprintln!("seed {seed}");
         args.train.seed = seed;
         args.train.json = json.as_deref().map(|path| numbered(path, seed));
+        args.train.watch.tensorboard = tensorboard.as_deref().map(|path| path.join(seed.to_string()));
         args.train.checkpoint.save_model = save_model.as_deref().map(|path| numbered(path, seed));
         let Trained { record, .. } = run(&args.train, &RECIPE, || read(args))?;
         evaluations.push(record.evaluation);

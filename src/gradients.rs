@@ -4,7 +4,7 @@
 pub use crate::backend::{Contribution, TableGrads};
 
 use crate::backend::{Backend, Beta};
-use crate::parameters::{DenseId, Parameters, TableId};
+use crate::parameters::{DenseId, Norms, Parameters, TableId};
 use crate::tensor::{Shape, Tensor};
 
 /// A gradient that is complete or not there yet; its memory stays from step to step.
@@ -88,6 +88,14 @@ impl Gradients {
             self.scale(backend, (f64::from(max_norm) / norm) as f32);
         }
         norm
+    }
+
+    /// The Euclidean norms of all gradients. What an update makes of them afterwards is the same, bit for bit.
+    pub fn norms(&mut self, backend: &dyn Backend) -> Norms {
+        backend.sum_table_grads(&mut self.tables);
+        let dense = self.dense.iter().filter(|slot| slot.filled).map(|slot| backend.sum_of_squares(&slot.value));
+        let embeddings = self.tables.sums_mut().map(|sums| backend.sum_of_squares(sums));
+        Norms { dense: dense.sum::<f64>().sqrt(), embeddings: embeddings.sum::<f64>().sqrt() }
     }
 
     /// Adds the gradient of `l2 / 2 · Σ w²`, over the rows of tables that have a gradient, each once however often it

@@ -4,6 +4,7 @@
 //!
 //! | floor | modules | what |
 //! |---|---|---|
+//! | 7 | [`watch`] | files about a run: TensorBoard's event files |
 //! | 6 | [`predictor`] | a model that no longer learns |
 //! | 6 | [`train`], [`baseline`] | the training loop, evaluation and reports; a logistic regression beside it |
 //! | 5 | [`data`], [`metrics`] | rows to batches; predictions to figures |
@@ -79,11 +80,13 @@ pub mod parameters;
 mod partial;
 pub mod predictor;
 pub mod profile;
+mod proto;
 pub mod random;
 pub mod roofline;
 pub mod tape;
 pub mod tensor;
 pub mod train;
+pub mod watch;
 
 pub use batch::Batch;
 pub use error::{Error, Result};

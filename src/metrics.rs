@@ -1,10 +1,12 @@
 //! How good predicted click probabilities are.
 
 mod auc;
+mod curves;
 mod streaming_auc;
 
 use auc::RankedLabels;
 pub use auc::{auc, average_precision};
+pub use curves::{CalibrationBin, Curves, RocPoint};
 use serde::{Deserialize, Deserializer, Serialize};
 pub use streaming_auc::{AucEstimate, StreamingAuc};
 

@@ -17,7 +17,6 @@
 //! `FILE.data`, as ONNX's external data. The encoding is written here: the messages need six kinds of fields.
 
 mod graph;
-mod proto;
 
 use crate::error::{Error, Result};
 use crate::nn::Dlrm;

@@ -1,8 +1,10 @@
 //! What a model learns: dense parameters and embedding tables, outside the tape.
 
+mod norms;
 mod quantized;
 
 pub use crate::backend::{DenseParameter, PackedWeight, Table};
+pub use norms::Norms;
 pub use quantized::Quantization;
 
 use crate::backend::Backend;

@@ -8,6 +8,7 @@ use super::options::OptionFlags;
 use super::profile::ProfileFlags;
 use super::quantize::QuantizeFlags;
 use super::run_flags::RunFlags;
+use super::watch_flags::WatchFlags;
 use super::{Widths, positive};
 use clap::{Args, ValueEnum};
 use dlrm::backend::Interaction;
@@ -107,6 +108,8 @@ pub struct TrainFlags {
     pub quantize: QuantizeFlags,
     #[command(flatten)]
     pub profile: ProfileFlags,
+    #[command(flatten)]
+    pub watch: WatchFlags,
     #[command(flatten)]
     pub checkpoint: CheckpointFlags,
     #[command(flatten)]

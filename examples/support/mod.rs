@@ -24,6 +24,7 @@ pub mod run_flags;
 pub mod signals;
 pub mod training;
 pub mod watch;
+pub mod watch_flags;
 
 use clap::error::ErrorKind;
 use clap::{Command, Parser};

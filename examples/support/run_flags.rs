@@ -40,6 +40,13 @@ pub struct Kept {
     file: Option<Checkpoint>,
 }
 
+impl Kept {
+    /// Steps that are done.
+    pub fn step(&self) -> Result<u64> {
+        self.file.as_ref().map_or(Ok(0), Checkpoint::step)
+    }
+}
+
 /// What a run begins with.
 pub struct Begun {
     pub config: ModelConfig,

@@ -4,7 +4,7 @@ use super::change_flags::changed;
 use super::flags::{Recipe, TrainFlags};
 use super::profile::Profile;
 use super::run_flags::{self, Begun, Kept};
-use super::watch::Watch;
+use super::watch_flags::Watchers;
 use super::{cpu, profile, signals};
 use dlrm::backend::{Backend, Cpu};
 use dlrm::data::criteo::TimeSplit;
@@ -42,7 +42,8 @@ pub fn run(
     flags.model.config(flags.config(recipe, vec![1; 26])?)?;
     flags.checkpoint.check()?;
     let kept = flags.run.open()?;
-    let mut watch = Watch::new(flags.json.as_deref())?;
+    let steps = kept.as_ref().map_or(Ok(0), Kept::step)?;
+    let mut watch = flags.watch.watchers(flags.json.as_deref(), steps)?;
     let backend = cpu(flags.threads.into())?;
     let (start, mut read, mut rows) = (Instant::now(), Some(read), None);
     backend.scope(&mut || rows = read.take().map(|read| read()));
@@ -74,7 +75,7 @@ fn train(
     backend: &Arc<Cpu>,
     (rows, split): (&dyn Samples, &TimeSplit),
     kept: Option<Kept>,
-    watch: &mut Watch,
+    watch: &mut Watchers,
 ) -> Result<(&'static str, Vec<Record>)> {
     let (watched, profile) = profile::backend(backend, flags.profile.profile.as_deref())?;
     let Begun { config, model, params, mut checkpoints, file } =

@@ -42,8 +42,8 @@ pub fn average_precision(scores: &[f32], labels: &[f32]) -> Option<f64> {
 /// Scores as sortable integers, clicks and non-clicks apart.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RankedLabels {
-    clicks: Vec<u32>,
-    others: Vec<u32>,
+    pub(super) clicks: Vec<u32>,
+    pub(super) others: Vec<u32>,
     /// A NaN, or a label that is neither 0 nor 1: there is no AUC.
     undefined: bool,
 }
@@ -107,6 +107,11 @@ impl RankedLabels {
 /// How many keys at the front are `within`.
 fn advance(keys: &[u32], within: impl Fn(u32) -> bool) -> usize {
     keys.iter().take_while(|&&key| within(key)).count()
+}
+
+/// The score of a [`sort_key`].
+pub(super) fn score_of(key: u32) -> f32 {
+    f32::from_bits(if key >> 31 == 1 { key & !(1 << 31) } else { !key })
 }
 
 /// An integer that orders as the float does, -0 and 0 being equal; not for NaN.

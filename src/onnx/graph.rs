@@ -1,10 +1,10 @@
 //! A DLRM as a graph of ONNX operators.
 
 use super::Bags;
-use super::proto::Message;
 use crate::backend::{Interaction, Pooling};
 use crate::nn::{Dlrm, DlrmConfig, QrOperation, TableShape};
 use crate::parameters::Parameters;
+use crate::proto::Message;
 use std::collections::HashSet;
 
 /// The operators' version, and that of the format they came with.

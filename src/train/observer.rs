@@ -5,6 +5,7 @@ use super::guard::Skips;
 use super::options::Stop;
 use super::report::Record;
 use crate::error::{Error, Result};
+use crate::parameters::{Norms, Parameters};
 
 /// Where a run stands after a step.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +20,11 @@ pub struct Progress {
     pub rows_in_epoch: usize,
     /// Loss of this step's batch, before the step.
     pub loss: f32,
+    /// Learning rate of the last step.
+    pub lr: f64,
+    /// Norms of the gradient of the last step, before it was clipped, if they
+    /// [were wanted](Observer::wants_gradient_norms).
+    pub gradient_norms: Option<Norms>,
     /// Mean loss over the rows of this pass so far.
     pub mean_loss: f64,
     /// Rows a second of this pass, testing not counted.
@@ -36,6 +42,22 @@ pub trait Observer {
     /// the reason.
     fn on_skip(&mut self, progress: &Progress, error: &Error, skips: Skips) {
         let _ = (progress, error, skips);
+    }
+
+    /// Asked before every batch: whether the norms of the gradient of step `step` are wanted, if the batch completes it.
+    /// They take a look at every number of it, and change none.
+    fn wants_gradient_norms(&self, step: u64) -> bool {
+        let _ = step;
+        false
+    }
+
+    /// Called after every evaluation, before [`on_evaluation`](Self::on_evaluation), with the parameters that were tested.
+    ///
+    /// # Errors
+    /// As there.
+    fn on_parameters(&mut self, step: u64, params: &Parameters) -> Result<()> {
+        let _ = (step, params);
+        Ok(())
     }
 
     /// Called after every evaluation.

@@ -94,17 +94,18 @@ impl<M: Model> Trainer<M> {
         let epochs = around.schedule.epochs;
         while run.pass.epoch <= epochs {
             while stop.is_none() && around.train.next_batch(&mut batch)? {
+                self.measure_gradient_norms(around.observer.wants_gradient_norms(self.steps + 1));
                 let loss = match self.step(&batch) {
                     Ok(loss) => loss,
                     Err(error) => {
                         let error = self.skip(error)?;
                         run.pass.left_out += batch.len();
-                        around.observer.on_skip(&run.pass.progress(self.steps, f32::NAN), &error, self.skips);
+                        around.observer.on_skip(&run.pass.progress(self, f32::NAN), &error, self.skips);
                         continue;
                     }
                 };
                 run.pass.add(loss, batch.len());
-                around.observer.on_step(&run.pass.progress(self.steps, loss));
+                around.observer.on_step(&run.pass.progress(self, loss));
                 if self.pending.batches == 0 && run.pass.seen() < around.train.rows() {
                     stop = self.after_step(&mut run, around)?;
                 }
@@ -226,6 +227,7 @@ impl<M: Model> Trainer<M> {
             test_seconds: start.elapsed().as_secs_f64(),
         };
         let stop = run.best.test(&mut record, &self.params);
+        around.observer.on_parameters(self.steps, &self.params)?;
         around.observer.on_evaluation(&record)?;
         run.records.push(record);
         run.pass.resume();
@@ -312,13 +314,15 @@ impl Pass {
         self.since = Some(Instant::now());
     }
 
-    fn progress(&self, step: u64, loss: f32) -> Progress {
+    fn progress<M: Model>(&self, trainer: &Trainer<M>, loss: f32) -> Progress {
         Progress {
             epoch: self.epoch,
-            step,
+            step: trainer.steps,
             rows: self.seen(),
             rows_in_epoch: self.rows_in_epoch,
             loss,
+            lr: trainer.policy.lr(trainer.steps.max(1)),
+            gradient_norms: trainer.gradient_norms(),
             mean_loss: self.mean_loss(),
             rows_per_s: self.rows_per_s(),
         }

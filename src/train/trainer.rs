@@ -13,7 +13,7 @@ use crate::nn::Model;
 use crate::ops;
 use crate::optim::schedule::LrPolicy;
 use crate::optim::{LearningRates, Optimizer, UpdateRule};
-use crate::parameters::Parameters;
+use crate::parameters::{Norms, Parameters};
 use crate::tape::{Tape, Var};
 
 /// A model with all that changes while it learns.
@@ -32,6 +32,9 @@ pub struct Trainer<M> {
     /// What the next run goes on from.
     pub(super) resumed: Option<Box<Resumed>>,
     pub(super) skips: Skips,
+    /// Whether to measure the norms of the next gradient, and those of the last one if they were measured.
+    measure_norms: bool,
+    norms: Option<Norms>,
 }
 
 /// The batches of a step that is not done yet.
@@ -68,6 +71,8 @@ impl<M: Model> Trainer<M> {
             pending: Pending::default(),
             resumed: None,
             skips: Skips::default(),
+            measure_norms: false,
+            norms: None,
         }
     }
 
@@ -105,6 +110,16 @@ impl<M: Model> Trainer<M> {
     /// Steps so far.
     pub fn steps(&self) -> u64 {
         self.steps
+    }
+
+    /// Whether the steps from here on measure the norms of their gradients. It changes no bit of the steps.
+    pub fn measure_gradient_norms(&mut self, wanted: bool) {
+        self.measure_norms = wanted;
+    }
+
+    /// The norms of the gradient of the last step, before it was clipped, if they were to be measured.
+    pub fn gradient_norms(&self) -> Option<Norms> {
+        self.norms
     }
 
     /// One step: forward, loss, backward, update. Returns the loss before the update. If a step has
@@ -170,6 +185,7 @@ impl<M: Model> Trainer<M> {
         if batches > 1 {
             self.grads.scale(&*backend, first as f32 / samples as f32);
         }
+        self.norms = self.measure_norms.then(|| self.grads.norms(&*backend));
         if let Some(max_norm) = self.options.clip_norm {
             self.grads.clip(&*backend, max_norm);
         }
@@ -213,6 +229,14 @@ impl<M: Model> Trainer<M> {
     /// # Errors
     /// If the source cannot be read or a batch does not fit; [`Error::Diverged`] if a logit is NaN or infinite.
     pub fn evaluate(&mut self, source: &mut dyn BatchSource) -> Result<Evaluation> {
+        Ok(self.score(source)?.finish())
+    }
+
+    /// The scores of all samples of `source`, for more than the figures.
+    ///
+    /// # Errors
+    /// If the source cannot be read or a batch does not fit.
+    pub fn score(&mut self, source: &mut dyn BatchSource) -> Result<Evaluator> {
         let mut evaluator = Evaluator::new(Score::Logit);
         let mut batch = Batch::default();
         source.start_epoch(0)?;
@@ -223,6 +247,6 @@ impl<M: Model> Trainer<M> {
             }
             evaluator.push(logits, &batch.labels);
         }
-        Ok(evaluator.finish())
+        Ok(evaluator)
     }
 }

@@ -1,7 +1,7 @@
 //! What training does to values and gradients besides the model's own operations: dropout, scaling, norms.
 
 use super::{Beta, Cpu, Dropout};
-use crate::tensor::Tensor;
+use crate::tensor::{self, Tensor};
 use dlrm_kernels::elementwise;
 use rayon::prelude::*;
 
@@ -34,13 +34,9 @@ pub(super) fn scale(cpu: &Cpu, a: f32, x: &mut Tensor) {
     cpu.for_each_piece(x.as_mut_slice(), len, |_, x| x.iter_mut().for_each(|x| *x *= a));
 }
 
-/// Eight sums side by side, which the compiler keeps in vectors; on the calling thread.
+/// On the calling thread.
 pub(super) fn sum_of_squares(x: &Tensor) -> f64 {
-    let mut sums = [0.0; 8];
-    for chunk in x.as_slice().chunks(8) {
-        sums.iter_mut().zip(chunk).for_each(|(sum, &x)| *sum += f64::from(x) * f64::from(x));
-    }
-    sums.iter().sum()
+    tensor::sum_of_squares(x.as_slice())
 }
 
 pub(super) fn all_finite(cpu: &Cpu, factor: f32, x: &Tensor) -> bool {

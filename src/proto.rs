@@ -1,11 +1,15 @@
-//! Protobuf, as far as ONNX's messages need it: <https://protobuf.dev/programming-guides/encoding>.
+//! Protobuf, as far as ONNX's messages and TensorBoard's need it: <https://protobuf.dev/programming-guides/encoding>.
+
+mod fields;
+
+pub(crate) use fields::{Field, Fields};
 
 use std::io::{self, Write};
 
 /// A message: its fields, one after the other. Numbers of weights are borrowed, so that tables are written from where they
 /// are.
 #[derive(Debug, Default)]
-pub(super) struct Message<'a> {
+pub(crate) struct Message<'a> {
     pieces: Vec<Piece<'a>>,
     len: u64,
 }
@@ -18,7 +22,9 @@ enum Piece<'a> {
 
 /// Of a field's tag.
 const VARINT: u64 = 0;
+const DOUBLE: u64 = 1;
 const LENGTH: u64 = 2;
+const FLOAT: u64 = 5;
 
 impl<'a> Message<'a> {
     /// An integer, a truth value or a name of an enumeration.
@@ -26,6 +32,25 @@ impl<'a> Message<'a> {
         self.varint(field << 3 | VARINT);
         self.varint(value as u64); // a negative number is ten bytes of its two's complement
         self
+    }
+
+    /// A number of 64 bits.
+    pub fn double(mut self, field: u64, value: f64) -> Self {
+        self.varint(field << 3 | DOUBLE);
+        self.raw(&value.to_le_bytes());
+        self
+    }
+
+    /// A number of 32 bits.
+    pub fn float(mut self, field: u64, value: f32) -> Self {
+        self.varint(field << 3 | FLOAT);
+        self.raw(&value.to_le_bytes());
+        self
+    }
+
+    /// Numbers of 64 bits, in one field.
+    pub fn doubles(self, field: u64, values: &[f64]) -> Self {
+        self.bytes(field, values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
     }
 
     /// A list of integers, each a field.
@@ -109,5 +134,37 @@ mod tests {
         expected.extend_from_slice(b"\x12\x07testing\x1a\x03\x08\x96\x01\x82\x01\x04\x00\x00\x80\x3f");
         assert_eq!(bytes, expected);
         assert_eq!(message.len, expected.len() as u64);
+    }
+
+    #[test]
+    fn fields_are_read_back() {
+        let message = Message::default().int(1, -1).double(2, 0.5).float(300, -2.5).bytes(4, "text").doubles(5, &[1.5]);
+        let mut bytes = Vec::new();
+        message.write(&mut bytes).unwrap();
+        let fields: Result<Vec<_>, _> = Fields::of(&bytes).collect();
+        let doubles = 1.5_f64.to_le_bytes();
+        let expected = [
+            (1, Field::Int(u64::MAX)),
+            (2, Field::Double(0.5)),
+            (300, Field::Float(-2.5)),
+            (4, Field::Bytes(b"text")),
+            (5, Field::Bytes(&doubles)),
+        ];
+        assert_eq!(fields.unwrap(), expected);
+        for cut in [1, 2, 11, 12, 15, 20, 25, 27, bytes.len() - 1] {
+            let fields: Vec<_> = Fields::of(&bytes[..cut]).collect();
+            assert!(fields.iter().filter(|field| field.is_err()).count() <= 1, "{cut}: {fields:?}");
+            assert!(
+                fields.len() <= 5 && ([11, 20].contains(&cut) || fields.last().unwrap().is_err()),
+                "{cut}: {fields:?}"
+            );
+        }
+        for (bytes, expected) in [
+            (&[0xff; 11][..], "a number of more than 64 bits"),
+            (b"\x0b", "a field of kind 3"),
+            (b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "a field that ends early"),
+        ] {
+            assert_eq!(Fields::of(bytes).collect::<Vec<_>>(), [Err(expected.to_owned())]);
+        }
     }
 }

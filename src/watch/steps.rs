@@ -1,0 +1,115 @@
+//! What happened since the last look.
+
+use crate::parameters::Norms;
+use crate::train::Progress;
+
+/// The steps since the last summary.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepSummary {
+    /// This pass, from 1.
+    pub epoch: u64,
+    /// Steps so far, over all passes.
+    pub step: u64,
+    /// Mean loss over the rows since the last summary, each before its step.
+    pub loss: f64,
+    /// Learning rate of the last step.
+    pub lr: f64,
+    /// Rows a second since the last summary, or since the pass began if it was in an earlier one; testing not counted.
+    pub rows_per_s: f64,
+    /// Norms of the last step's gradient, if they were measured.
+    pub gradient_norms: Option<Norms>,
+}
+
+/// Makes a summary every so many steps.
+#[derive(Debug)]
+pub struct StepSummaries {
+    every: u64,
+    /// Steps at the last summary.
+    step: u64,
+    /// Since then.
+    loss_sum: f64,
+    rows: usize,
+    /// This pass, its rows at the last call, and rows and seconds of it at the last summary.
+    epoch: u64,
+    rows_now: usize,
+    rows_then: usize,
+    seconds_then: f64,
+}
+
+impl StepSummaries {
+    /// A summary every `every` steps, of a run of which `steps` steps are done.
+    ///
+    /// # Panics
+    /// If `every` is 0.
+    pub fn new(every: u64, steps: u64) -> Self {
+        assert!(every > 0, "StepSummaries::new: a summary every 0 steps");
+        let (loss_sum, rows, epoch, rows_now, rows_then, seconds_then) = (0.0, 0, 0, 0, 0, 0.0);
+        StepSummaries { every, step: steps, loss_sum, rows, epoch, rows_now, rows_then, seconds_then }
+    }
+
+    /// Whether there is a summary after step `step`.
+    pub fn is_due(&self, step: u64) -> bool {
+        step / self.every > self.step / self.every
+    }
+
+    /// Takes a batch into account; a summary if one is due.
+    pub fn add(&mut self, p: &Progress) -> Option<StepSummary> {
+        if p.epoch != self.epoch {
+            (self.epoch, self.rows_now, self.rows_then, self.seconds_then) = (p.epoch, 0, 0, 0.0);
+        }
+        let rows = p.rows - self.rows_now;
+        self.rows_now = p.rows;
+        self.rows += rows;
+        self.loss_sum += f64::from(p.loss) * rows as f64;
+        if !self.is_due(p.step) {
+            return None;
+        }
+        let seconds = p.rows as f64 / p.rows_per_s;
+        let rows_per_s = (p.rows - self.rows_then) as f64 / (seconds - self.seconds_then);
+        let loss = self.loss_sum / self.rows as f64;
+        (self.step, self.loss_sum, self.rows, self.rows_then, self.seconds_then) = (p.step, 0.0, 0, p.rows, seconds);
+        let Progress { epoch, step, lr, gradient_norms, .. } = *p;
+        Some(StepSummary { epoch, step, loss, lr, rows_per_s, gradient_norms })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Batches of 10 rows at 100 rows a second; of 4 rows at half of that in the second pass. Two batches a step.
+    #[test]
+    fn summaries_are_of_the_batches_since_the_last_one() {
+        let progress = |epoch, step, rows, loss, rows_per_s| Progress {
+            epoch,
+            step,
+            rows,
+            rows_in_epoch: 40,
+            loss,
+            lr: 0.1,
+            gradient_norms: None,
+            mean_loss: 0.0,
+            rows_per_s,
+        };
+        let mut summaries = StepSummaries::new(2, 0);
+        for (rows, loss) in [(10, 1.0), (20, 2.0), (30, 3.0)] {
+            assert_eq!(summaries.add(&progress(1, rows as u64 / 20, rows, loss, 100.0)), None);
+        }
+        let first = summaries.add(&progress(1, 2, 40, 6.0, 100.0)).unwrap();
+        assert_eq!((first.epoch, first.step, first.loss, first.rows_per_s), (1, 2, 3.0, 100.0));
+        assert_eq!(summaries.add(&progress(2, 2, 4, 5.0, 50.0)), None);
+        assert_eq!(summaries.add(&progress(2, 3, 8, 5.0, 50.0)), None);
+        assert_eq!(summaries.add(&progress(2, 3, 12, 5.0, 50.0)), None);
+        // A pass ended in between with a step that nobody was told of.
+        assert!(summaries.is_due(5) && !summaries.is_due(3));
+        let second = summaries.add(&progress(2, 5, 14, 11.0, 50.0)).unwrap();
+        assert_eq!((second.epoch, second.step, second.rows_per_s), (2, 5, 50.0));
+        assert!((second.loss - (12.0 * 5.0 + 2.0 * 11.0) / 14.0).abs() < 1e-12, "{}", second.loss);
+    }
+
+    #[test]
+    fn a_run_that_goes_on_is_not_due_at_once() {
+        let summaries = StepSummaries::new(100, 250);
+        assert!(!summaries.is_due(251) && !summaries.is_due(299) && summaries.is_due(300));
+    }
+}
