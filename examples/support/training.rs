@@ -37,9 +37,10 @@ pub fn run(
 ) -> Result<Trained> {
     // What is wrong with the flags is said before any row is read.
     flags.policy(recipe, u32::MAX as usize)?;
+    profile::check(flags.profile.profile.as_deref())?;
     flags.loss.kind()?;
+    flags.checkpoint.check(&flags.model)?;
     flags.model.config(flags.config(recipe, vec![1; 26])?)?;
-    flags.checkpoint.check()?;
     let mut watch = Watch::new(flags.json.as_deref())?;
     let backend = cpu(flags.threads.into())?;
     let (start, mut read, mut rows) = (Instant::now(), Some(read), None);
