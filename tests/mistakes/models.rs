@@ -10,6 +10,7 @@ pub const COMMANDS: &[&str] = &[
     "predict --load-model flipped --data rows.tsv.rows --output p",
     "predict --load-model not_a_number --data rows.tsv.rows --output p",
     "predict --load-model infinite --data rows.tsv.rows --output p",
+    "predict --load-model edited --data rows.tsv.rows --output p",
     "predict --load-model long_header --data rows.tsv.rows --output p",
     "predict --load-model list --data rows.tsv.rows --output p",
     "predict --load-model no_config --data rows.tsv.rows --output p",

@@ -23,7 +23,7 @@ pub const COMMANDS: &[&str] = &[
     "criteo_kaggle --data cut.gz",
     "criteo_kaggle --data torn.rows",
     "criteo_kaggle --data set.npz",
-    "criteo_kaggle --data model",
+    "criteo_kaggle --data list",
     "criteo_kaggle --data rows.tsv.rows --min-count 2",
     "criteo_kaggle --data rows.tsv --lr 1e30 --batch-size 10",
     "criteo_terabyte --data rows.tsv none.tsv",
