@@ -71,6 +71,9 @@ fn run(args: &Args) -> Result<()> {
         let message = format!("another format than {}, expected the same", args.input[0].display());
         return Err(Error::file(other, message));
     }
+    if args.schema.is_some() && from != Format::Parquet {
+        return Err(Error::Config("--schema: expected Parquet as --input beside it".into()));
+    }
     match (from, &args.input[..]) {
         (Format::Ours, [input]) if to != Format::Ours => write(to, &RowFile::open(input)?, &args.output),
         (Format::Ours, [_]) => Err(Error::file(&args.output, "the format of the input, expected another")),

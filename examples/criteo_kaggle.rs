@@ -128,6 +128,7 @@ fn print_marks(model: &str, ceiling: Option<f64>, linear: Option<f64>, test_auc:
 }
 
 fn train(args: &Args) -> Result<()> {
+    args.train.check_files(args.data.as_slice())?;
     let mut probabilities = None;
     let read = || {
         let rows: Box<dyn Samples> = match &args.data {

@@ -138,7 +138,8 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(code) => return code,
     };
-    match run(&args.train, &RECIPE, || read(&args)) {
+    let trained = args.train.check_files(&args.data).and_then(|()| run(&args.train, &RECIPE, || read(&args)));
+    match trained {
         Ok(_) => ExitCode::SUCCESS,
         Err(e) => ended(&e),
     }

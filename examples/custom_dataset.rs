@@ -39,6 +39,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use support::checkpoint_flags::CheckpointFlags;
+use support::files::check_apart;
 use support::loss_flags::LossFlags;
 use support::model_flags::ModelFlags;
 use support::options::OptionFlags;
@@ -174,7 +175,7 @@ fn print_table(lines: &[(&str, String, f64)]) {
 fn train_and_test(args: &Args, file: &RowFile) -> Result<()> {
     let header = file.header();
     let [train, test] = header.days[..] else {
-        return Err(Error::Config("the schema has no [split], expected one that puts test rows aside".into()));
+        unreachable!("the schema has a split");
     };
     eprintln!("{train} rows to train on, {test} to test on; rows of tables: {:?}", header.num_embeddings);
     let mut train = RowSource::new(file, 0..train as usize, args.batch_size as usize, Order::Shuffled(args.seed));
@@ -258,9 +259,15 @@ fn generated_rows() -> String {
 
 fn run(args: &Args) -> Result<()> {
     args.loss.kind()?;
-    args.checkpoint.check()?;
+    args.checkpoint.check(&args.model)?;
     let folder = tempfile::tempdir().map_err(|e| Error::io(std::env::temp_dir(), e))?;
     let (schema, data) = table(args, folder.path())?;
+    if let (false, Some(path)) = (schema.has_split(), &args.schema) {
+        return Err(Error::file(path, "no [split], expected one that puts test rows aside"));
+    }
+    let CheckpointFlags { save_model, .. } = &args.checkpoint;
+    let read = data.iter().chain(&args.schema).map(PathBuf::as_path);
+    check_apart(read, [&args.output, save_model].into_iter().flatten().map(PathBuf::as_path))?;
     let output = args.output.clone().unwrap_or_else(|| folder.path().join("rows.dlrm"));
     train_and_test(args, &make_dataset(&schema, &data, &output)?)
 }

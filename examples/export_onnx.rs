@@ -9,6 +9,7 @@ use dlrm::onnx::{self, Bags};
 use dlrm::{Predictor, Result};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use support::files::check_apart;
 use support::{cpu, run_main};
 
 /// Writes the forward pass of a model as ONNX, for runtimes of others.
@@ -29,6 +30,7 @@ struct Args {
 }
 
 fn run(args: &Args) -> Result<()> {
+    check_apart([args.load_model.as_path()], [args.save_onnx.as_path()])?;
     let predictor = Predictor::open(&args.load_model, cpu(0)?)?;
     let bags = if args.lists { Bags::Lists } else { Bags::One };
     onnx::export(&args.save_onnx, predictor.model(), predictor.params(), bags, args.external_data)

@@ -23,6 +23,7 @@ use dlrm::data::teacher::{Teacher, TeacherConfig};
 use dlrm::metrics::Evaluation;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use support::cache::check_text;
 use support::columns::print_columns;
 use support::flags::{Recipe, TrainFlags};
 use support::training::{Trained, run};
@@ -95,7 +96,9 @@ fn numbered(path: &Path, seed: u64) -> PathBuf {
 
 /// A run for each seed.
 fn train(args: &mut Args) -> Result<Vec<Evaluation>> {
-    if args.data.is_none() {
+    if let Some(path) = &args.data {
+        check_text(path)?;
+    } else {
         eprintln!("no --data: generating {GENERATED_ROWS} rows in Criteo's format");
     }
     let (json, save_model) = (args.train.json.clone(), args.train.checkpoint.save_model.clone());
@@ -107,6 +110,7 @@ fn train(args: &mut Args) -> Result<Vec<Evaluation>> {
         args.train.json = json.as_deref().map(|path| numbered(path, seed));
         args.train.watch.tensorboard = tensorboard.as_deref().map(|path| path.join(seed.to_string()));
         args.train.checkpoint.save_model = save_model.as_deref().map(|path| numbered(path, seed));
+        args.train.check_files(args.data.as_slice())?;
         let Trained { record, .. } = run(&args.train, &RECIPE, || read(args))?;
         evaluations.push(record.evaluation);
     }

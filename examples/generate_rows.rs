@@ -10,11 +10,10 @@ use clap::Parser;
 use dlrm::data::teacher::{Block, Teacher, TeacherConfig};
 use dlrm::{Error, Result};
 use flate2::{Compression, write::GzEncoder};
-use std::ffi::OsString;
-use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use support::whole::Whole;
 use support::{Meter, run_main};
 
 /// Writes rows in Criteo's format, made by a planted teacher.
@@ -41,22 +40,12 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<()> {
     let config = if args.kaggle_vocabularies { TeacherConfig::kaggle() } else { TeacherConfig::small() };
     let teacher = Teacher::new(args.seed, config);
-    let name = args.output.file_name().filter(|_| !args.output.is_dir());
-    let name = name.ok_or_else(|| Error::file(&args.output, "not the name of a file, expected one for --output"))?;
-    // Written under another name first, so that what has the right name is complete.
-    let mut partial_name = OsString::from(".");
-    partial_name.push(name);
-    partial_name.push(format!(".{}.part", std::process::id()));
-    let partial = args.output.with_file_name(partial_name);
-    let done = write(&teacher, args, &partial).and_then(|()| fs::rename(&partial, &args.output));
-    done.map_err(|e| {
-        let _ = fs::remove_file(&partial); // it may never have been made
-        Error::io(&args.output, e)
-    })
+    let mut file = Whole::create(&args.output)?;
+    write(&teacher, args, &mut file).map_err(|e| Error::io(&args.output, e))?;
+    file.finish()
 }
 
-fn write(teacher: &Teacher, args: &Args, path: &Path) -> io::Result<()> {
-    let mut file = File::create(path)?;
+fn write(teacher: &Teacher, args: &Args, file: &mut Whole) -> io::Result<()> {
     let compress = args.output.extension().is_some_and(|e| e == "gz");
     let mut meter = Meter::new("generating", Some(args.rows));
     let mut written = 0;

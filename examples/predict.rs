@@ -16,17 +16,17 @@ use dlrm::backend::Backend;
 use dlrm::checkpoint::Checkpoint;
 use dlrm::nn::{DlrmConfig, KAGGLE_NUM_EMBEDDINGS, Model};
 use dlrm::{Batch, Error, Parameters, Predictor, Result, Stream};
-use std::fs::File;
 use std::io::{BufWriter, Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use support::checkpoint_flags::fits;
+use support::files::check_apart;
 use support::latency::{self, Latency};
 use support::model_flags::ModelConfig;
 use support::new_rows::{Rows, RowsFlags};
+use support::whole::Whole;
 use support::{Meter, cpu, run_main};
-use tempfile::NamedTempFile;
 
 /// Rows of each table at most, of the model whose latency is measured where none is given.
 const CAP: usize = 100_000;
@@ -56,22 +56,20 @@ struct Args {
     #[arg(long, conflicts_with_all = ["data", "output", "logits"])]
     latency: bool,
     /// Print one JSON object for each batch size.
-    #[arg(long, requires = "latency")]
+    #[arg(long)]
     json: bool,
 }
 
 /// Where predictions go: nothing has the name of a file before it is whole.
 enum Output {
     Stdout,
-    File(BufWriter<NamedTempFile>, PathBuf),
+    File(Whole, PathBuf),
 }
 
 impl Output {
     fn new(path: Option<&Path>) -> Result<Output> {
         let Some(path) = path else { return Ok(Output::Stdout) };
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = NamedTempFile::new_in(folder).map_err(|e| Error::io(path, e))?;
-        Ok(Output::File(BufWriter::new(file), path.to_owned()))
+        Ok(Output::File(Whole::create(path)?, path.to_owned()))
     }
 
     fn write(&mut self, predictions: &[f32]) -> Result<()> {
@@ -86,15 +84,18 @@ impl Output {
     }
 
     fn finish(self) -> Result<()> {
-        let Output::File(file, path) = self else { return Ok(()) };
-        let file = file.into_inner().map_err(|e| Error::io(&path, e.into_error()))?;
-        file.as_file().sync_all().map_err(|e| Error::io(&path, e))?;
-        file.persist(&path).map(|_: File| ()).map_err(|e| Error::io(&path, e.error))
+        if let Output::File(file, _) = self { file.finish() } else { Ok(()) }
     }
 }
 
 fn predict(args: &Args, backend: &Arc<dyn Backend>) -> Result<()> {
+    if args.json {
+        return Err(Error::Config("--json: expected --latency beside it".into()));
+    }
     let path = args.load_model.as_deref().expect("clap requires it");
+    let RowsFlags { data, vocabulary, schema, .. } = &args.rows;
+    let inputs = [data, vocabulary, schema].into_iter().flatten().map(PathBuf::as_path);
+    check_apart(inputs.chain([path]), args.output.as_deref())?;
     let mut checkpoint = Checkpoint::open(path)?;
     let config = ModelConfig::of(&checkpoint)?;
     let mut output = Output::new(args.output.as_deref())?;

@@ -18,6 +18,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
+use support::cache::check_text;
 use support::{Meter, cpu, run_main};
 
 /// Makes a binary dataset of rows in Criteo's format.
@@ -167,6 +168,7 @@ fn print(args: &Args, summary: Summary, made: &Made) -> Result<()> {
 }
 
 fn run(args: &Args) -> Result<()> {
+    args.input.iter().try_for_each(|path| check_text(path))?;
     let (options, start, backend) = (args.options(), Instant::now(), cpu(args.threads.into())?);
     let mut summary = None;
     use dlrm::backend::Backend;

@@ -19,7 +19,7 @@ use dlrm::{Batch, Error, Parameters, Result, Stream};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use support::columns::print_columns;
-use support::{cpu, run_main};
+use support::{check_memory, cpu, run_main};
 
 /// Rows a batch in training, and Adagrad's learning rate.
 const TRAIN_BATCH: usize = 128;
@@ -27,6 +27,9 @@ const LR: f64 = 0.02;
 
 /// Samples a batch when speed is measured: many, and one.
 const BATCHES: [usize; 2] = [2048, 1];
+
+/// Bytes of a row in memory: label, 13 integers, 26 ids.
+const ROW_BYTES: f64 = 160.0;
 
 /// How long each speed is measured.
 const MEASURED: Duration = Duration::from_millis(400);
@@ -158,6 +161,7 @@ fn print(tested: &[Tested]) {
 }
 
 fn run(args: &Args) -> Result<()> {
+    check_memory("--rows", ROW_BYTES * args.rows as f64, &*cpu(args.threads.into())?)?;
     let teacher = if args.kaggle_vocabularies { TeacherConfig::kaggle() } else { TeacherConfig::small() };
     let (rows, _) = Teacher::new(args.seed, teacher).dataset(args.rows, 1)?;
     let days = rows.days().into_iter().map(|day| day as usize).collect();

@@ -20,7 +20,7 @@ use support::breakdown::Breakdown;
 use support::machine;
 use support::models::{Config, random_batches};
 use support::profile::{self, Profile, ProfileFlags};
-use support::{cpu, fail, parse_args};
+use support::{check_memory, cpu, fail, parse_args};
 
 /// Times one training step of a standard model on random batches in memory.
 #[derive(Parser)]
@@ -114,6 +114,10 @@ fn run_steps(args: &Args, backend: &Arc<Cpu>, profiled: Option<&Arc<Profiled>>) 
         None => backend.clone(),
     });
     let model = Dlrm::new(&config, &mut params, &mut stream)?;
+    // Dense features and a label; ids, and where each list of them begins.
+    let row = 4 * (config.dense_features + 1 + config.num_embeddings.len() * (lookups + 1));
+    let rows = f64::from(args.distinct) * f64::from(args.batch_size);
+    check_memory("--distinct batches of --batch-size rows", row as f64 * rows, &**backend)?;
     let batches = random_batches(args.distinct, args.batch_size as usize, &config, lookups, &mut stream);
     let mut trainer = Trainer::new(model, params, UpdateRule::Sgd, LrPolicy::constant(0.1), LossKind::BCE);
 
@@ -122,7 +126,7 @@ fn run_steps(args: &Args, backend: &Arc<Cpu>, profiled: Option<&Arc<Profiled>>) 
     profiled.map(|p| p.take_trace());
     let mut steps = Ok(Vec::new());
     backend.scope(&mut || {
-        let all = (0..args.warmup + args.iters).map(|i| {
+        let all = (0..u64::from(args.warmup) + u64::from(args.iters)).map(|i| {
             let batch = &batches[i as usize % batches.len()];
             Ok((step(&mut trainer, batch, args.forward_only)?, entries()))
         });

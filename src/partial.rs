@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// A file under a name of its own beside `output`, removed when dropped unless it was published.
@@ -16,12 +16,11 @@ impl Partial {
     /// The name `.NAME.PID.what`; the file is not made yet.
     ///
     /// # Errors
-    /// [`Error::File`] if `output` can be no file's name.
+    /// As [`check_output`].
     pub fn beside(output: &Path, what: &str) -> Result<Partial> {
-        let name = output.file_name().filter(|_| !output.is_dir());
-        let name = name.ok_or_else(|| Error::file(output, "not the name of a file, expected one to write"))?;
+        check_output(output)?;
         let mut partial = std::ffi::OsString::from(".");
-        partial.push(name);
+        partial.push(output.file_name().unwrap_or_default());
         partial.push(format!(".{}.{what}", std::process::id()));
         Ok(Partial { path: output.with_file_name(partial), output: output.to_owned() })
     }
@@ -60,10 +59,41 @@ impl Partial {
 pub(crate) fn publish(from: &Path, to: &Path) -> Result<()> {
     let rename = || {
         fs::rename(from, to)?;
-        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()
+        File::open(folder(to))?.sync_all()
     };
     rename().map_err(|e| Error::io(to, e))
+}
+
+fn folder(of: &Path) -> &Path {
+    of.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Whether a file could be given the name `output`.
+///
+/// # Errors
+/// [`Error::File`] if it can be no file's name, or is that of a device or a pipe, which the file would take the place of;
+/// [`Error::Io`] if there is no such folder.
+pub(crate) fn check_output(output: &Path) -> Result<()> {
+    if output.file_name().is_none() || output.is_dir() {
+        return Err(Error::file(output, "not the name of a file, expected one to write"));
+    }
+    if output.metadata().is_ok_and(|meta| !meta.is_file()) {
+        return Err(Error::file(output, "a device or a pipe, expected the name of a file to write"));
+    }
+    let folder = fs::metadata(folder(output)).map_err(|e| Error::io(output, e))?;
+    if folder.is_dir() { Ok(()) } else { Err(Error::io(output, io::ErrorKind::NotADirectory.into())) }
+}
+
+/// Whether none of `inputs` would be lost to `output`.
+///
+/// # Errors
+/// [`Error::Config`] that names the one that would.
+pub(crate) fn check_apart(inputs: &[PathBuf], output: &Path) -> Result<()> {
+    let place = output.canonicalize().ok();
+    match inputs.iter().find(|input| place.is_some() && input.canonicalize().ok() == place) {
+        Some(input) => Err(Error::Config(format!("{} is both input and output, expected two files", input.display()))),
+        None => Ok(()),
+    }
 }
 
 impl Drop for Partial {

@@ -63,7 +63,7 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
         (&["--epochs", "0"], "invalid value '0' for '--epochs <EPOCHS>'"),
         (&["--min-count", "0"], "invalid value '0' for '--min-count <MIN_COUNT>'"),
         (&["--test-freq", "0"], "invalid value '0' for '--test-freq <TEST_FREQ>'"),
-        (&["--threads", "-1"], "unexpected argument '-1' found"),
+        (&["--threads", "-1"], "invalid value '-1' for '--threads <THREADS>': -1 is not in 0..=1024"),
         (&["--optimizer", "momentum"], "[possible values: sgd, adagrad, rowwise-adagrad, adam]"),
         (&["--interaction", "dcn"], "[possible values: dot, dot-itself, cat]"),
         (&["--model", "wide"], "[possible values: dlrm, dcn, dcn-v2]"),
@@ -335,14 +335,15 @@ fn a_table_of_one_s_own_is_trained_on_and_mistakes_in_it_get_one_line() {
         fs::write(dir.path().join(name), text).unwrap();
         dir.path().join(name).to_str().unwrap().to_owned()
     };
-    let schema = write("s.toml", "label.column = \"y\"\n[[dense]]\ncolumn = \"x\"\n");
+    let schema = write("s.toml", "label.column = \"y\"\nsplit.test = 0.5\n[[dense]]\ncolumn = \"x\"\n");
+    let no_split = write("whole.toml", "label.column = \"y\"\n[[dense]]\ncolumn = \"x\"\n");
     let wrong_schema = write("wrong.toml", "label.column = \"y\"\n[[dense]]\ncolum = \"x\"\n");
     let (data, wrong_data) = (write("a.csv", "x,y\n1,1\n2,0\n"), write("wrong.csv", "x,y\n1,1\nold,0\n"));
     let cases: [(&[&str], &str); 4] = [
         (&["--schema", &schema], "--data <FILE>"),
         (&["--schema", &wrong_schema, "--data", &data], "wrong.toml:3:1: unknown field `colum`"),
         (&["--schema", &schema, "--data", &wrong_data], "wrong.csv:3:1: x is \"old\", expected a finite number"),
-        (&["--schema", &schema, "--data", &data], "the schema has no [split]"),
+        (&["--schema", &no_split, "--data", &data], "whole.toml: no [split], expected one that puts test rows aside"),
     ];
     for (args, expected) in cases {
         let out = run("custom_dataset", args);

@@ -72,7 +72,7 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
             &[&load[..], &["--inference-only", "--save-model", "b"]].concat(),
             "'--inference-only' cannot be used with '--save-model",
         ),
-        (&other, "model: tables of ["),
+        (&other, "model: table 0 has 37 rows, expected 27, as the data have"),
     ];
     for (args, expected) in cases {
         let out = run_in(path, "criteo_kaggle", args);

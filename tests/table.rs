@@ -425,10 +425,10 @@ fn a_mistake_in_the_files_is_named_and_the_old_dataset_stays() {
     assert_eq!(folder.make(NUMBERED, &absent).unwrap_err(), "absent.csv: No such file or directory (os error 2)");
     assert!(folder.make(NUMBERED, &[folder.0.path().to_owned()]).unwrap_err().contains("Is a directory"));
     let same = folder.make(NUMBERED, &[folder.path("rows.dlrm")]).unwrap_err();
-    assert_eq!(same, "rows.dlrm is both data and output, expected two files");
+    assert_eq!(same, "rows.dlrm is both input and output, expected two files");
     let schema = TableSchema::parse(NUMBERED, "s.toml").unwrap();
     let message = make_dataset(&schema, &[good], folder.0.path()).unwrap_err().to_string();
-    assert!(message.ends_with(": not the name of a file, expected one for the dataset"), "{message}");
+    assert!(message.ends_with(": not the name of a file, expected one to write"), "{message}");
     assert_eq!(RowFile::open(folder.path("rows.dlrm")).unwrap().rows(), rows);
     assert_eq!(folder.names(), ["a.csv", "rows.dlrm"]);
 }

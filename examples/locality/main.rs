@@ -18,9 +18,11 @@ use dlrm::{Error, Result};
 use rayon::prelude::*;
 use report::Report;
 use rows::Rows;
-use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use support::files::check_apart;
+use support::whole::Whole;
 use support::{Meter, run_main};
 
 /// Shows how often the rows of each table are met, and how soon again.
@@ -45,10 +47,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    if let Some(path) = &args.svg {
-        // A file that cannot be written is better known before the rows are read.
-        OpenOptions::new().append(true).create(true).open(path).map_err(|e| Error::io(path, e))?;
-    }
+    check_apart(args.data.as_deref(), args.svg.as_deref())?;
+    // A file that cannot be written is better known before the rows are read.
+    let svg = args.svg.as_deref().map(Whole::create).transpose()?;
     let teacher;
     let rows = match &args.data {
         Some(path) => Rows::open(path)?,
@@ -66,10 +67,10 @@ fn run(args: &Args) -> Result<()> {
     } else {
         report::print(&reports);
     }
-    match &args.svg {
-        Some(path) => fs::write(path, svg::hit_rates(&names, &localities)).map_err(|e| Error::io(path, e)),
-        None => Ok(()),
-    }
+    let Some(mut file) = svg else { return Ok(()) };
+    let drawn = svg::hit_rates(&names, &localities);
+    file.write_all(drawn.as_bytes()).map_err(|e| Error::io(args.svg.as_deref().unwrap_or("".as_ref()), e))?;
+    file.finish()
 }
 
 /// The places of the columns that were asked for; of all, if none was.

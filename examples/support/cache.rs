@@ -22,6 +22,14 @@ pub fn is_binary(path: &Path) -> Result<bool> {
     Ok(head == b"DLRMROWS")
 }
 
+/// Whether a file is text, as far as its beginning tells.
+pub fn check_text(path: &Path) -> Result<()> {
+    match is_binary(path)? {
+        true => Err(Error::file(path, "a binary dataset, expected rows as text")),
+        false => Ok(()),
+    }
+}
+
 /// Opens a binary dataset. What `asked` for must be what it was made with: pairs of a flag and its value.
 pub fn open(path: &Path, asked: &[(&str, Option<String>)]) -> Result<RowFile> {
     let file = RowFile::open(path)?;

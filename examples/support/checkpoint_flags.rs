@@ -1,6 +1,6 @@
 //! Flags about a model that is kept or was kept.
 
-use super::model_flags::ModelConfig;
+use super::model_flags::{ModelConfig, ModelFlags};
 use clap::Args;
 use dlrm::backend::Backend;
 use dlrm::checkpoint::{self, Checkpoint};
@@ -25,8 +25,13 @@ pub struct CheckpointFlags {
 
 impl CheckpointFlags {
     /// What is wrong with the flags is said before any row is read.
-    pub fn check(&self) -> Result<()> {
+    pub fn check(&self, model: &ModelFlags) -> Result<()> {
         if let Some(path) = &self.load_model {
+            if let Some(flag) = model.of_shape() {
+                return Err(Error::Config(format!(
+                    "{flag}: expected no --load-model beside it, whose file has the shape"
+                )));
+            }
             ModelConfig::of(&Checkpoint::open(path)?)?;
         }
         self.save_model.as_deref().map_or(Ok(()), checkpoint::check_path)
@@ -66,9 +71,12 @@ impl CheckpointFlags {
 /// Whether a model has a row for each id.
 pub fn fits(path: &Path, config: &ModelConfig, num_embeddings: &[usize]) -> Result<()> {
     let rows = config.num_embeddings();
-    if rows == num_embeddings {
-        return Ok(());
+    let differs = |message| Err(Error::file(path, message));
+    if rows.len() != num_embeddings.len() {
+        return differs(format!("{} tables, expected {}, as the data have", rows.len(), num_embeddings.len()));
     }
-    let message = format!("tables of {rows:?} rows, those of the data have {num_embeddings:?}");
-    Err(Error::file(path, message))
+    match rows.iter().zip(num_embeddings).enumerate().find(|(_, (rows, ids))| rows != ids) {
+        Some((t, (rows, ids))) => differs(format!("table {t} has {rows} rows, expected {ids}, as the data have")),
+        None => Ok(()),
+    }
 }

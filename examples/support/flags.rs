@@ -2,6 +2,7 @@
 
 use super::change_flags::BucketFlag;
 use super::checkpoint_flags::CheckpointFlags;
+use super::files::check_apart;
 use super::loss_flags::LossFlags;
 use super::model_flags::ModelFlags;
 use super::options::OptionFlags;
@@ -80,7 +81,7 @@ pub struct TrainFlags {
     #[arg(long, default_value_t = 0)]
     pub lr_warmup_steps: u64,
     /// The step from which it falls.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, requires = "lr_decay_steps")]
     pub lr_decay_start_step: u64,
     /// Steps in which it falls, quadratically.
     #[arg(long, default_value_t = 0)]
@@ -185,6 +186,16 @@ impl TrainFlags {
         }
         policy.validate()?;
         Ok(policy)
+    }
+
+    /// What is wrong with the files of the flags is said before any row of `data` is read.
+    pub fn check_files(&self, data: &[PathBuf]) -> Result<()> {
+        let CheckpointFlags { save_model, load_model, .. } = &self.checkpoint;
+        let written = [&self.json, &self.profile.profile].into_iter().flatten().map(PathBuf::as_path);
+        let read = data.iter().chain(load_model).map(PathBuf::as_path);
+        check_apart(read, written.clone())?;
+        // A model may take the place of the one that it began as.
+        check_apart(data.iter().map(PathBuf::as_path).chain(written), save_model.as_deref())
     }
 
     /// Steps of a run over `rows` rows a pass.

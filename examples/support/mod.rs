@@ -10,6 +10,7 @@ pub mod change_flags;
 pub mod checkpoint_flags;
 pub mod columns;
 pub mod compression_flags;
+pub mod files;
 pub mod flags;
 pub mod latency;
 pub mod loss_flags;
@@ -25,10 +26,11 @@ pub mod signals;
 pub mod training;
 pub mod watch;
 pub mod watch_flags;
+pub mod whole;
 
 use clap::error::ErrorKind;
 use clap::{Command, Parser};
-use dlrm::backend::Cpu;
+use dlrm::backend::{Backend, Cpu};
 use dlrm_kernels::Isa;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use std::fmt::Display;
@@ -44,17 +46,33 @@ pub fn parse_args<A: Parser>() -> Result<A, ExitCode> {
 
 /// The same for a command whose flags were changed, such as their defaults.
 pub fn parse_args_of<A: Parser>(command: Command) -> Result<A, ExitCode> {
-    command.try_get_matches().and_then(|matches| A::from_arg_matches(&matches)).map_err(|e| {
-        if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-            print!("{e}");
-            return ExitCode::SUCCESS;
-        }
-        let text = e.to_string();
-        let lines = text.lines().map(str::trim).take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more"));
-        let line = lines.filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ");
-        fail(line.trim_start_matches("error: "))
-    })
+    // A number below 0 is a wrong number, not an unknown flag.
+    command.allow_negative_numbers(true).try_get_matches().and_then(|matches| A::from_arg_matches(&matches)).map_err(
+        |e| {
+            if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+                print!("{e}");
+                return ExitCode::SUCCESS;
+            }
+            let text = e.to_string();
+            let lines =
+                text.lines().map(str::trim).take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more"));
+            let line = lines.filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ");
+            fail(EXPECTED.iter().fold(line.trim_start_matches("error: ").to_owned(), |line, (said, expected)| {
+                if line.ends_with(said) || said.ends_with(' ') { line.replace(said, expected) } else { line }
+            }))
+        },
+    )
 }
+
+/// What the parsers of others say, and what is said instead.
+const EXPECTED: [(&str, &str); 6] = [
+    ("invalid digit found in string", "expected a whole number"),
+    ("cannot parse integer from empty string", "expected a whole number"),
+    ("number too large to fit in target type", "expected a smaller number"),
+    ("number too small to fit in target type", "expected a larger number"),
+    ("invalid float literal", "expected a number"),
+    (" tip: ", "; "),
+];
 
 /// An example from its flags to its exit code: what goes wrong is one line, and 1.
 pub fn run_main<A: Parser>(run: impl FnOnce(&A) -> dlrm::Result<()>) -> ExitCode {
@@ -78,6 +96,18 @@ pub fn ended(error: &dlrm::Error) -> ExitCode {
 pub fn cpu(threads: usize) -> dlrm::Result<Arc<Cpu>> {
     let isa = Isa::from_env().map_err(dlrm::Error::Config)?;
     Ok(Arc::new(Cpu::with_isa(threads, isa)))
+}
+
+/// Whether `bytes` for `what` fit into the memory that is left.
+pub fn check_memory(what: &str, bytes: f64, backend: &dyn Backend) -> dlrm::Result<()> {
+    match backend.available_memory() {
+        Some(available) if bytes > available as f64 => Err(dlrm::Error::Config(format!(
+            "{what} need {:.1} GB of memory, and {:.1} GB are available",
+            1e-9 * bytes,
+            1e-9 * available as f64
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// One line on standard error, and exit code 1.
@@ -108,10 +138,10 @@ impl Display for Widths {
     }
 }
 
-/// A flag's number above 0 and finite.
+/// A flag's number above 0 and finite, also in 32 bits.
 pub fn positive(text: &str) -> Result<f64, String> {
-    let number = text.parse::<f64>().ok().filter(|v| v.is_finite() && *v > 0.0);
-    number.ok_or_else(|| "expected a number above 0".into())
+    let number = text.parse::<f64>().ok().filter(|&v| (v as f32).is_finite() && v as f32 > 0.0);
+    number.ok_or_else(|| "expected a number above 0, from 1e-45 to 3.4e38".into())
 }
 
 /// Progress through rows, on standard error: a bar on a terminal, a line every few seconds

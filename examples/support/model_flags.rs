@@ -42,6 +42,13 @@ pub enum ModelConfig {
 }
 
 impl ModelFlags {
+    /// A flag of the shape that was given, but for `--model`.
+    pub fn of_shape(&self) -> Option<&'static str> {
+        let cross = [(self.cross_layers.is_some(), "--cross-layers"), (self.cross_rank.is_some(), "--cross-rank")];
+        let tables = [(self.tables.qr_flag, "--qr-flag"), (self.tables.md_flag, "--md-flag")];
+        cross.into_iter().chain(tables).find_map(|(given, flag)| given.then_some(flag))
+    }
+
     /// The model that the flags make of a DLRM.
     pub fn config(&self, dlrm: DlrmConfig) -> Result<ModelConfig> {
         let unused =

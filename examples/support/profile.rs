@@ -36,15 +36,33 @@ impl Drop for Part {
     }
 }
 
+/// Whether a profile can be written there.
+pub fn check(path: Option<&Path>) -> Result<()> {
+    match path {
+        Some(path) if path.is_dir() || path.file_name().is_none() => {
+            Err(Error::file(path, "not the name of a file, expected one to write"))
+        }
+        Some(path) => part_of(path).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// The file that is written before it gets the name `path`.
+fn part_of(path: &Path) -> Result<Part> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    File::create(&name).map_err(|e| Error::io(path, e))?;
+    Ok(Part(name.into()))
+}
+
 /// The backend to work on, and the profile of what it does, if there is a file to put it.
 pub fn backend(cpu: &Arc<Cpu>, path: Option<&Path>) -> Result<(Arc<dyn Backend>, Option<Profile>)> {
     let Some(path) = path else { return Ok((cpu.clone(), None)) };
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
     // What is wrong with the path is said before the work is done.
-    File::create(&name).map_err(|e| Error::io(path, e))?;
+    check(Some(path))?;
+    let part = part_of(path)?;
     let profiled = Arc::new(Profiled::with_trace(cpu.clone()));
-    Ok((profiled.clone(), Some(Profile { profiled, path: path.to_owned(), part: Part(name.into()) })))
+    Ok((profiled.clone(), Some(Profile { profiled, path: path.to_owned(), part })))
 }
 
 impl Profile {

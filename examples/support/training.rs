@@ -38,9 +38,10 @@ pub fn run(
 ) -> Result<Trained> {
     // What is wrong with the flags is said before any row is read.
     flags.policy(recipe, u32::MAX as usize)?;
+    profile::check(flags.profile.profile.as_deref())?;
     flags.loss.kind()?;
+    flags.checkpoint.check(&flags.model)?;
     flags.model.config(flags.config(recipe, vec![1; 26])?)?;
-    flags.checkpoint.check()?;
     let kept = flags.run.open()?;
     let steps = kept.as_ref().map_or(Ok(0), Kept::step)?;
     let mut watch = flags.watch.watchers(flags.json.as_deref(), steps)?;

@@ -4,7 +4,7 @@ use super::{Meter, signals};
 use dlrm::metrics::Evaluation;
 use dlrm::train::{Observer, Progress, Record, Saved, Skips, Stop};
 use dlrm::{Error, Result};
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -25,19 +25,33 @@ struct JsonLines {
     path: PathBuf,
     file: File,
     lines: u64,
+    /// There was no such file, and nothing is in it.
+    is_new: bool,
 }
 
 impl JsonLines {
     fn open(path: &Path) -> Result<Self> {
+        let is_new = !path.exists();
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-        Ok(JsonLines { path: path.to_owned(), file: file.map_err(|e| Error::io(path, e))?, lines: 0 })
+        Ok(JsonLines { path: path.to_owned(), file: file.map_err(|e| Error::io(path, e))?, lines: 0, is_new })
     }
 
     fn write(&mut self, record: &Record) -> Result<()> {
         let line = serde_json::to_string(record).expect("numbers only");
-        let clear = if self.lines == 0 { self.file.set_len(0) } else { Ok(()) };
+        self.is_new = false;
+        // A pipe has no length.
+        let is_first = self.lines == 0 && self.path.is_file();
+        let clear = if is_first { self.file.set_len(0) } else { Ok(()) };
         self.lines += 1;
         clear.and_then(|()| writeln!(self.file, "{line}")).map_err(|e| Error::io(&self.path, e))
+    }
+}
+
+impl Drop for JsonLines {
+    fn drop(&mut self) {
+        if self.is_new {
+            let _ = fs::remove_file(&self.path); // nothing is in it
+        }
     }
 }
 

@@ -126,11 +126,18 @@ impl Checkpoint {
         backend: Arc<dyn Backend>,
         make: impl Fn(&mut Parameters, &mut Stream) -> Result<M>,
     ) -> Result<(M, Parameters)> {
+        // A configuration that is wrong is the file's.
+        let make = |params: &mut Parameters| {
+            make(params, &mut Stream::none()).map_err(|e| match e {
+                Error::Config(message) => self.fault(message),
+                e => e,
+            })
+        };
         let mut plan = Parameters::plan(backend.clone());
-        make(&mut plan, &mut Stream::none())?;
+        make(&mut plan)?;
         let targets = self.targets(&plan)?;
         let mut params = Parameters::new(backend);
-        let model = make(&mut params, &mut Stream::none())?;
+        let model = make(&mut params)?;
         let mut all = Hasher::new();
         for (name, target) in &targets {
             let sum = match *target {

@@ -25,6 +25,9 @@ pub enum WeightedPooling {
 /// Wider than any layer that memory holds the weights of; sizes made of such widths fit their types.
 const MAX_WIDTH: usize = 1 << 24;
 
+/// More cross layers than anybody has.
+const MAX_LAYERS: usize = 1000;
+
 /// [`Pooling`] as text: the kernels' crate knows no serde.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(remote = "Pooling", rename_all = "kebab-case")]
@@ -117,7 +120,8 @@ impl DlrmConfig {
             return bad(format!("{} cross layers of rank {}, expected at least 1 of each", cross.layers, cross.rank));
         }
         if let Some(cross) = self.cross {
-            validate_size(cross.rank.max(cross.layers))?;
+            validate_size(cross.rank)?;
+            validate_layers(cross.layers)?;
         }
         self.validate_bottom()?;
         match self.top_mlp.last() {
@@ -203,6 +207,15 @@ pub(super) fn validate_size(width: usize) -> Result<()> {
     }
 }
 
+/// Whether there could be so many cross layers: their number is all that a configuration says of them, and each takes
+/// memory, however narrow.
+pub(super) fn validate_layers(layers: usize) -> Result<()> {
+    match layers > MAX_LAYERS {
+        true => Err(Error::Config(format!("{layers} cross layers, expected at most {MAX_LAYERS}"))),
+        false => Ok(()),
+    }
+}
+
 /// How many numbers layers of `widths` learn after an input of `input`.
 pub(super) fn num_mlp_parameters(input: usize, widths: &[usize]) -> u64 {
     let sizes =
@@ -243,7 +256,7 @@ mod tests {
     fn contradictions_are_named() {
         let base = DlrmConfig::criteo_kaggle(vec![10, 20]);
         type Change = fn(&mut DlrmConfig);
-        let cases: [(Change, &str); 12] = [
+        let cases: [(Change, &str); 13] = [
             (|c| c.embedding_dim = 0, "embedding dim: 0, expected at least 1"),
             (|c| c.num_embeddings[1] = 0, "table 1: 0 rows, expected 1 to 4294967296"),
             (|c| c.bottom_mlp[1] = 0, "bottom MLP 512-0-64-16: a layer of width 0"),
@@ -259,6 +272,7 @@ mod tests {
                 |c| c.cross = Some(CrossConfig { layers: 2, rank: 0 }),
                 "2 cross layers of rank 0, expected at least 1 of each",
             ),
+            (|c| c.cross = Some(CrossConfig { layers: 1001, rank: 1 }), "1001 cross layers, expected at most 1000"),
             (
                 |c| {
                     let operation = QrOperation::Mult;

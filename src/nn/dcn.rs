@@ -44,7 +44,8 @@ impl DcnConfig {
             return Err(Error::Config("a DCN needs embedding tables, and has none".into()));
         }
         config::validate_tables(&self.num_embeddings, self.embedding_dim)?;
-        config::validate_size(self.dense_features.max(self.cross_layers))?;
+        config::validate_size(self.dense_features)?;
+        config::validate_layers(self.cross_layers)?;
         config::validate_widths("deep network", &self.deep_mlp)
     }
 

@@ -62,6 +62,10 @@ fn append(path: &Path, output: &Path, sink: &mut RowSink) -> Result<()> {
 
 fn open(path: &Path) -> Result<Archive> {
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
+    if path.is_dir() {
+        // To look for its end, as for that of an archive, would be an "invalid argument".
+        return Err(Error::io(path, std::io::ErrorKind::IsADirectory.into()));
+    }
     ZipArchive::new(BufReader::new(file)).map_err(|e| match e {
         ZipError::Io(e) if e.kind() != std::io::ErrorKind::UnexpectedEof => Error::io(path, e),
         e => Error::file(path, format!("not a whole .npz ({e}), expected a zip archive of arrays")),

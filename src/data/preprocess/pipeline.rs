@@ -9,6 +9,7 @@ use super::{Numbering, Options, Phase, Progress, Summary};
 use crate::data::binary::{PRELUDE, RowWriter};
 use crate::data::criteo::SPARSE_FEATURES;
 use crate::error::{Error, Result};
+use crate::partial::{check_apart, check_output};
 use crate::random::mix;
 use crc32fast::Hasher;
 use rayon::prelude::*;
@@ -32,10 +33,26 @@ pub(super) const ROW_BYTES: u64 = 4 * WORDS as u64;
 /// # Errors
 /// [`Error::Config`] for options that make no sense, [`Error::Row`] for a bad row (unless they are skipped),
 /// [`Error::File`] for damaged compressed data or if there are too few rows, [`Error::Io`] if a file cannot be
-/// read or written, such as on a full disk. What was done so far is kept for the next call.
+/// read or written, such as on a full disk. What was done so far is kept for the next call, unless the input is to blame.
 pub fn preprocess(options: &Options, on_progress: &mut dyn FnMut(Progress)) -> Result<Summary> {
     options.validate()?;
-    let mut state = State::start(options)?;
+    let state = State::start(options)?;
+    let made = make(state, on_progress);
+    let is_folder = |e: &io::Error| e.kind() == io::ErrorKind::IsADirectory;
+    let mistaken = match &made {
+        Err(Error::Io { source, .. }) => is_folder(source),
+        made => made.is_err(),
+    };
+    if mistaken {
+        // The input has to change, and what was made of it is of no use then.
+        for what in ["partial", "journal"] {
+            let _ = fs::remove_file(options.beside(what));
+        }
+    }
+    made
+}
+
+fn make(mut state: State, on_progress: &mut dyn FnMut(Progress)) -> Result<Summary> {
     let resumed = state.rows();
     state.read(on_progress)?;
     let spilled = state.at.columns.columns().iter().filter(|column| column.deferred_from.is_some()).count();
@@ -50,9 +67,8 @@ impl Options {
         if self.inputs.is_empty() {
             return bad("no --input, expected one file or more".into());
         }
-        if self.output.file_name().is_none() || self.output.is_dir() {
-            return Err(Error::file(&self.output, "not the name of a file, expected one for --output"));
-        }
+        check_output(&self.output)?;
+        check_apart(&self.inputs, &self.output)?;
         if !(0.0..=1.0).contains(&self.sub_sample_rate) {
             return bad(format!("--sub-sample-rate {}, expected a probability", self.sub_sample_rate));
         }

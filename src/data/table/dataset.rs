@@ -7,7 +7,7 @@ use super::spool::{Spool, Temporary};
 use super::vocabulary::Vocabulary;
 use crate::data::binary::{Header, Keys, RowFile, RowWriter, Source};
 use crate::error::{Error, Result};
-use crate::partial::publish;
+use crate::partial::{check_apart, check_output, publish};
 use rand::{Rng, SeedableRng, rngs::Xoshiro256PlusPlus};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,14 +38,8 @@ fn check_files(schema: &TableSchema, inputs: &[PathBuf], output: &Path) -> Resul
         _ if inputs.is_empty() => return Err(Error::Config("no data file, expected at least one".into())),
         _ => {}
     }
-    if output.file_name().is_none() || output.is_dir() {
-        return Err(Error::file(output, "not the name of a file, expected one for the dataset"));
-    }
-    let place = output.canonicalize().ok();
-    match inputs.iter().find(|input| place.is_some() && input.canonicalize().ok() == place) {
-        Some(input) => Err(Error::Config(format!("{} is both data and output, expected two files", input.display()))),
-        None => Ok(()),
-    }
+    check_output(output)?;
+    check_apart(inputs, output)
 }
 
 /// A dataset whose rows are not all known.

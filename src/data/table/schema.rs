@@ -103,6 +103,11 @@ impl TableSchema {
         })
     }
 
+    /// Whether it puts rows aside to test on.
+    pub fn has_split(&self) -> bool {
+        self.split.is_some()
+    }
+
     /// The columns as a binary dataset has them.
     pub(super) fn columns(&self) -> Schema {
         let name = |i: usize| self.names[i].clone();
