@@ -102,12 +102,17 @@ fn run(folder: &Path, command: &str) -> Result<String, String> {
     }
 }
 
-/// The line without what depends on the machine.
+/// The line without what depends on the machine: its memory, and which number overflows first.
 fn everywhere_the_same(line: &str) -> String {
-    match line.split_once("GB of memory, and ") {
-        Some((before, _)) => format!("{before}GB of memory, and ... GB are available"),
-        None => line.to_owned(),
+    let mut line = line.to_owned();
+    for (before, after) in [("GB of memory, and ", " GB are available"), (": output [", "; a lower --lr")] {
+        if let Some(start) = line.find(before).map(|at| at + before.len())
+            && let Some(len) = line[start..].find(after)
+        {
+            line.replace_range(start..start + len, "...");
+        }
     }
+    line
 }
 
 /// Everything in a folder, with what links point to.
