@@ -77,7 +77,7 @@ impl StepSummaries {
 mod tests {
     use super::*;
 
-    /// Batches of 10 rows at 100 rows a second; of 4 rows at half of that in the second pass. Two batches a step.
+    /// Batches of 10 rows at 100 rows a second; of 4 rows at 64 in the second pass. Two batches a step.
     #[test]
     fn summaries_are_of_the_batches_since_the_last_one() {
         let progress = |epoch, step, rows, loss, rows_per_s| Progress {
@@ -97,13 +97,13 @@ mod tests {
         }
         let first = summaries.add(&progress(1, 2, 40, 6.0, 100.0)).unwrap();
         assert_eq!((first.epoch, first.step, first.loss, first.rows_per_s), (1, 2, 3.0, 100.0));
-        assert_eq!(summaries.add(&progress(2, 2, 4, 5.0, 50.0)), None);
-        assert_eq!(summaries.add(&progress(2, 3, 8, 5.0, 50.0)), None);
-        assert_eq!(summaries.add(&progress(2, 3, 12, 5.0, 50.0)), None);
+        assert_eq!(summaries.add(&progress(2, 2, 4, 5.0, 64.0)), None);
+        assert_eq!(summaries.add(&progress(2, 3, 8, 5.0, 64.0)), None);
+        assert_eq!(summaries.add(&progress(2, 3, 12, 5.0, 64.0)), None);
         // A pass ended in between with a step that nobody was told of.
         assert!(summaries.is_due(5) && !summaries.is_due(3));
-        let second = summaries.add(&progress(2, 5, 14, 11.0, 50.0)).unwrap();
-        assert_eq!((second.epoch, second.step, second.rows_per_s), (2, 5, 50.0));
+        let second = summaries.add(&progress(2, 5, 14, 11.0, 64.0)).unwrap();
+        assert_eq!((second.epoch, second.step, second.rows_per_s), (2, 5, 64.0));
         assert!((second.loss - (12.0 * 5.0 + 2.0 * 11.0) / 14.0).abs() < 1e-12, "{}", second.loss);
     }
 
