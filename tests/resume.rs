@@ -1,7 +1,7 @@
 //! A run that is stopped after any step and goes on ends with the bits of one that never stopped.
 
 use dlrm::backend::{Cpu, LossKind};
-use dlrm::checkpoint::CheckpointDir;
+use dlrm::checkpoint::{Checkpoint, CheckpointDir};
 use dlrm::data::criteo::Dataset;
 use dlrm::data::source::{BatchSource, Order, Position, Prefetch, RowSource, Samples};
 use dlrm::data::teacher::{Teacher, TeacherConfig};
@@ -9,6 +9,9 @@ use dlrm::nn::{Dlrm, DlrmConfig, WeightedPooling};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
 use dlrm::train::{Checkpoints, Observer, OnNan, Record, Saved, Schedule, Setting, Stopping, TrainOptions, Trainer};
 use dlrm::{Batch, Error, Parameters, Result, Stream};
+use safetensors::SafeTensors;
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
@@ -348,4 +351,104 @@ fn another_run_does_not_go_on_from_it() {
         let message = run_with(&other, &rows, 1, path, &mut watch, settings, None).unwrap_err().to_string();
         assert!(message.contains(expected) && watch.step == 0, "{message}");
     }
+}
+
+/// A small checkpoint of a run, in a folder of its own.
+fn saved(recipe: &Recipe, rows: &Dataset) -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut watch = Watch { stop_after: Some(6), ..Watch::default() };
+    run(recipe, rows, 1, Some(folder.path()), &mut watch).unwrap_err();
+    (folder, watch.saved.pop().unwrap().path)
+}
+
+#[test]
+fn no_change_of_a_byte_and_no_cut_goes_unseen() {
+    let rows = rows();
+    let recipe = recipes(&rows).swap_remove(3);
+    let (_folder, path) = saved(&recipe, &rows);
+    let whole = std::fs::read(&path).unwrap();
+    let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    let tensors = whole.len() - header;
+    // Every byte of the header, and places all over the tensors, the last byte among them.
+    let places: Vec<usize> = (0..header).chain((1..=500).map(|i| header + i * tensors / 500 - 1)).collect();
+    let mut stream = Stream::native(3);
+    let mut file = File::options().write(true).open(&path).unwrap();
+    let mut put = |at: usize, byte: u8| {
+        file.seek(SeekFrom::Start(at as u64)).unwrap();
+        file.write_all(&[byte]).unwrap();
+    };
+    for at in places {
+        put(at, whole[at] ^ (1 << (stream.uniform() * 8.0) as u32));
+        let message = Checkpoint::open(&path).and_then(|mut file| file.verify()).unwrap_err().to_string();
+        assert!(message.starts_with(path.to_str().unwrap()) && message.lines().count() == 1, "byte {at}: {message}");
+        put(at, whole[at]);
+    }
+    Checkpoint::open(&path).unwrap().verify().unwrap();
+    // Ever shorter.
+    for len in (0..50).rev().map(|i| i * header / 20).filter(|&len| len < whole.len()) {
+        file.set_len(len as u64).unwrap();
+        let message = Checkpoint::open(&path).unwrap_err().to_string();
+        assert!(message.contains("cut short") || message.contains("not a checkpoint"), "{len} bytes: {message}");
+    }
+}
+
+#[test]
+fn numbers_that_no_run_comes_to_are_refused() {
+    let rows = rows();
+    let recipe = plain(&rows);
+    let (_folder, path) = saved(&recipe, &rows);
+    let whole = std::fs::read(&path).unwrap();
+    let tensors = SafeTensors::deserialize(&whole).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&whole).unwrap();
+    let mut metadata = header.metadata().clone().unwrap();
+    // Another program wrote it, and has no checksums.
+    metadata.retain(|name, _| name != "header" && name != "numbers");
+    let good = metadata["run"].clone();
+    let mut resume = |run: String| {
+        metadata.insert("run".into(), run);
+        safetensors::serialize_to_file(tensors.iter(), Some(metadata.clone()), &path).unwrap();
+        let mut file = Checkpoint::open(&path).unwrap();
+        let make = |params: &mut Parameters, stream: &mut Stream| Dlrm::new(&recipe.config, params, stream);
+        let (model, params) = file.read(Arc::new(Cpu::new(1)), make).unwrap();
+        let mut trainer = Trainer::new(model, params, recipe.rule, recipe.policy, LossKind::BCE);
+        trainer.resume(&mut file)?;
+        let split = rows.split();
+        let [mut train, mut test] = [split.train(), split.test(true)]
+            .map(|range| RowSource::new(&rows, range, recipe.batch_size, recipe.order));
+        trainer.train(&mut train, &mut test, recipe.schedule, &mut Watch::default())
+    };
+    resume(good.clone()).unwrap();
+    let parsed: serde_json::Value = serde_json::from_str(&good).unwrap();
+    let huge = u64::MAX.to_string();
+    let mut refused = 0;
+    for field in [
+        "/steps",
+        "/position/pass",
+        "/position/rows",
+        "/pass/epoch",
+        "/pass/rows",
+        "/pass/before/secs",
+        "/pass/trained/secs",
+        "/waited/secs",
+        "/since_best",
+        "/pass/loss_sum",
+        "/settings",
+        "/records",
+        "/pass",
+    ] {
+        for value in ["0", "1", "1000", "1125899906842623", &huge, "-1", "1e999", "null", "[]", "\"x\""] {
+            let Ok(value) = serde_json::from_str(value) else { continue };
+            let mut changed = parsed.clone();
+            *changed.pointer_mut(field).unwrap() = value;
+            if let Err(e) = resume(changed.to_string()) {
+                let message = e.to_string();
+                assert!(
+                    message.lines().count() == 1 && (message.contains("run") || message.contains(" rows into")),
+                    "{field}: {message}"
+                );
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 80, "{refused}");
 }

@@ -42,21 +42,23 @@ impl About {
 }
 
 impl Snapshot {
-    /// Copies everything, on the threads of `backend`.
+    /// Says what the copies are of.
     ///
     /// # Panics
-    /// If `run` cannot be JSON, or there is no memory left.
-    pub fn take<'a>(
-        &mut self,
-        backend: &dyn Backend,
-        about: &About,
-        (step, run): (u64, &impl Serialize),
-        tensors: impl Iterator<Item = NamedTensor<'a>>,
-    ) {
+    /// If `run` cannot be JSON.
+    pub fn describe(&mut self, about: &About, step: u64, run: &impl Serialize) {
         let run = serde_json::to_string(run).expect("numbers and text");
         let texts = [(CONFIG, about.config.clone()), (RUN, run), (STEP, step.to_string())];
         self.metadata = texts.map(|(name, text)| (name.into(), text)).into();
         self.metadata.extend(about.vocabulary.map(|crc| (VOCABULARY.into(), crc_text(crc))));
+    }
+
+    /// Copies all tensors, on the threads of `backend`. The first time takes several times as long, since the system has
+    /// to find the memory.
+    ///
+    /// # Panics
+    /// If there is no memory left.
+    pub fn copy<'a>(&mut self, backend: &dyn Backend, tensors: impl Iterator<Item = NamedTensor<'a>>) {
         let mut count = 0;
         for (i, tensor) in tensors.enumerate() {
             if i == self.tensors.len() {

@@ -133,6 +133,11 @@ impl Checkpoints {
         }
     }
 
+    /// Makes a first copy before the first step, so that none of those that are saved has to wait for memory.
+    pub(super) fn reserve<'a>(&mut self, backend: &dyn Backend, tensors: impl Iterator<Item = NamedTensor<'a>>) {
+        self.snapshot.get_or_insert_default().copy(backend, tensors);
+    }
+
     /// What the caller has set.
     pub(super) fn settings(&self) -> &[Setting] {
         &self.settings
@@ -155,7 +160,8 @@ impl Checkpoints {
         self.finish(observer);
         let waited = start.elapsed();
         let mut snapshot = self.snapshot.take().unwrap_or_default();
-        snapshot.take(backend, &self.about, (state.steps, state), tensors);
+        snapshot.describe(&self.about, state.steps, state);
+        snapshot.copy(backend, tensors);
         let (step, best, dir) = (state.steps, state.best.as_ref().map(|best| best.step), self.dir.clone());
         let write = move || {
             let start = Instant::now();

@@ -88,6 +88,9 @@ impl<M: Model> Trainer<M> {
     }
 
     fn train_epochs(&mut self, around: &mut Around<'_>) -> Result<Vec<Record>> {
+        if let Some(checkpoints) = &mut around.checkpoints {
+            checkpoints.reserve(&**self.params.backend(), self.run_tensors(&Best::new(self.options.stopping)));
+        }
         let mut run = self.begin(around)?;
         let mut batch = Batch::default();
         let mut stop = run.records.last().and_then(|record| run.best.stop(record));
@@ -149,6 +152,10 @@ impl<M: Model> Trainer<M> {
         let config = |message| Error::Config(format!("the run {message}"));
         check_settings(&state.settings[2], &around.settings()).map_err(config)?;
         let (epochs, RunState { pass, position, .. }) = (around.schedule.epochs, &state);
+        let (seen, rows) = (pass.rows + pass.left_out, around.train.rows());
+        if seen > rows {
+            return Err(config(format!("has seen {seen} rows of a pass of {rows}")));
+        }
         if pass.epoch > epochs + u64::from(pass.rows == 0) {
             return Err(config(format!("is in pass {}, and was to end after {epochs}", pass.epoch)));
         }

@@ -50,6 +50,19 @@ pub(super) struct PassState {
     pub trained: Duration,
 }
 
+impl RunState {
+    /// Whether a run may have come to its numbers, so that it can go on counting.
+    fn is_sane(&self) -> bool {
+        /// Steps, rows or seconds that no run takes.
+        const MOST: u64 = 1 << 50;
+        let PassState { epoch, rows, left_out, loss_sum, before, trained } = self.pass;
+        let (Position { pass, rows: place }, Skips { total, in_a_row }) = (self.position, self.skips);
+        let counts = [self.steps, self.since_best, epoch, rows as u64, left_out as u64, pass, place, total, in_a_row];
+        let times = [before, trained, self.waited].map(|time| time.as_secs());
+        epoch > 0 && loss_sum.is_finite() && counts.into_iter().chain(times).all(|count| count < MOST)
+    }
+}
+
 /// What [`Trainer::resume`] has read, for the training loop to go on with.
 #[derive(Debug)]
 pub(super) struct Resumed {
@@ -129,6 +142,9 @@ impl<M: Model> Trainer<M> {
     /// other options, or if the optimizer's state is damaged; [`Error::Io`].
     pub fn resume(&mut self, file: &mut Checkpoint) -> Result<()> {
         let state: RunState = file.run()?;
+        if !state.is_sane() || state.steps != file.step()? {
+            return Err(Error::file(file.path(), "the metadata's \"run\" has numbers that no run comes to"));
+        }
         check_settings(&state.settings[1], &self.settings()).map_err(|message| Error::file(file.path(), message))?;
         let planned: Vec<_> =
             state_tensors(&self.params, &self.optimizer).map(|tensor| (tensor.name, tensor.shape)).collect();
