@@ -58,6 +58,7 @@ fn what_is_not_the_same_is_named_with_both_values() {
         ("--test-freq 5", "--test-freq 5 --data-randomize day", "--data-randomize total, and this run has day"),
         ("--test-freq 5", "--test-freq 5 --patience 3", "--patience none, and this run has 3"),
         ("--test-freq 5", "--test-freq 5 --loss-function mse", "--loss-function bce, and this run has mse"),
+        ("--test-freq 5", "--test-freq 5 --on-nan skip", "--on-nan stop, and this run has skip"),
         ("rows.tsv", "more.tsv", "the number of rows 2000, and this run has 2100"),
         ("rows.tsv", "other.tsv", "the checksum of some rows "),
         (

@@ -167,6 +167,7 @@ fn settings(flags: &TrainFlags, recipe: &Recipe, (rows, split): (&dyn Samples, &
         ("--acc-threshold", options.acc_threshold.map(|x| x.to_string())),
         ("--auc-threshold", options.auc_threshold.map(|x| x.to_string())),
         ("--patience", options.patience.map(|x| x.to_string())),
+        ("--on-nan", Some(value(options.on_nan))),
         ("--loss-function", Some(value(flags.loss.loss_function))),
         ("--loss-threshold", Some(flags.loss.loss_threshold.to_string())),
         ("--test-freq", flags.test_freq.map(|x| x.to_string())),
