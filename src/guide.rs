@@ -11,3 +11,6 @@ pub mod real_rows {}
 
 #[doc = include_str!("guide/reference_flags.md")]
 pub mod reference_flags {}
+
+#[doc = include_str!("guide/safety.md")]
+pub mod safety {}

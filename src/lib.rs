@@ -19,7 +19,8 @@
 //!
 //! [`guide`] has pages about the whole: [where the time of a step goes](guide::where_the_time_goes), [what fewer
 //! bits a number cost and save](guide::fewer_bits), [what models and recipes make of real rows](guide::real_rows),
-//! and where each [flag of the public reference](guide::reference_flags) is here.
+//! where each [flag of the public reference](guide::reference_flags) is here, and what is [unsafe, and done to break
+//! it](guide::safety).
 //!
 //! A training step, by hand:
 //!

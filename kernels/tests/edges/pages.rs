@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
-use std::sync::Once;
+use std::sync::{Mutex, Once};
 
 /// Where a slice lies in the pages that are its own, which have one before and one after them that nobody may touch.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -115,8 +115,7 @@ pub fn everywhere<T: Copy + PartialEq + std::fmt::Debug>(what: String, kernel: i
     name_the_culprit();
     let mut expected: Option<Vec<Edged<T>>> = None;
     for place in PLACES {
-        // Leaked: a handler of signals can read it without a lock. There are some thousands of them.
-        DOING.set(Box::leak(format!("{what}, {place:?}").into_boxed_str()));
+        DOING.set(kept(format!("{what}, {place:?}")));
         let found = kernel(place);
         match &expected {
             None => expected = Some(found),
@@ -127,6 +126,14 @@ pub fn everywhere<T: Copy + PartialEq + std::fmt::Debug>(what: String, kernel: i
             }
         }
     }
+}
+
+/// The text, for as long as the process lives: a handler of signals can read it without a lock. There are some thousands.
+fn kept(text: String) -> &'static str {
+    static ALL: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+    let text: &'static str = Box::leak(text.into_boxed_str());
+    ALL.lock().unwrap().push(text); // for those who look for leaks
+    text
 }
 
 /// From now on, whoever touches a guard is named on standard error before the process ends.

@@ -1,6 +1,14 @@
 //! What is fuzzed: any bytes may give an error, none a panic. `tests/fuzz_seeds.rs` runs the same on the
 //! kept seeds.
 
+mod flags;
+mod formats;
+mod models;
+
+pub use flags::flags;
+pub use formats::{mlperf, npy, npz};
+pub use models::{checkpoint, config};
+
 use dlrm::Batch;
 use dlrm::data::binary::RowFile;
 use dlrm::data::criteo::{BadRows, Labels, RowReader};
