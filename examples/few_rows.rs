@@ -57,6 +57,7 @@ impl Args {
                       13-256-(embedding dim)]";
         let json = "A file for each seed, such as FILE.1 for 1, to write one JSON object a line to for each evaluation";
         let model = "A file for each seed, such as FILE.1 for 1, to keep the model in at the end of the run";
+        let report = "A page of HTML for each seed, such as FILE.1 for 1, to write in the end";
         let tensorboard = "A folder for TensorBoard, with a folder for each seed";
         let command = Args::command()
             .mut_arg("optimizer", default("adagrad"))
@@ -74,6 +75,7 @@ impl Args {
             .mut_arg("seed", |flag| flag.hide(true))
             .mut_arg("json", |flag| flag.help(json))
             .mut_arg("save_model", |flag| flag.help(model))
+            .mut_arg("report", |flag| flag.help(report))
             .mut_arg("tensorboard", |flag| flag.help(tensorboard));
         parse_args_of(command)
     }
@@ -102,13 +104,14 @@ fn train(args: &mut Args) -> Result<Vec<Evaluation>> {
         eprintln!("no --data: generating {GENERATED_ROWS} rows in Criteo's format");
     }
     let (json, save_model) = (args.train.json.clone(), args.train.checkpoint.save_model.clone());
-    let tensorboard = args.train.watch.tensorboard.clone();
+    let (tensorboard, report) = (args.train.watch.tensorboard.clone(), args.train.watch.report.clone());
     let mut evaluations = Vec::new();
     for seed in args.seeds.clone() {
         eprintln!("seed {seed}");
         args.train.seed = seed;
         args.train.json = json.as_deref().map(|path| numbered(path, seed));
         args.train.watch.tensorboard = tensorboard.as_deref().map(|path| path.join(seed.to_string()));
+        args.train.watch.report = report.as_deref().map(|path| numbered(path, seed));
         args.train.checkpoint.save_model = save_model.as_deref().map(|path| numbered(path, seed));
         args.train.check_files(args.data.as_slice())?;
         let Trained { record, .. } = run(&args.train, &RECIPE, || read(args))?;

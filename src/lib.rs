@@ -4,7 +4,7 @@
 //!
 //! | floor | modules | what |
 //! |---|---|---|
-//! | 7 | [`watch`] | files about a run: TensorBoard's event files |
+//! | 7 | [`watch`] | files about a run: TensorBoard's event files, a page |
 //! | 6 | [`predictor`] | a model that no longer learns |
 //! | 6 | [`train`], [`baseline`] | the training loop, evaluation and reports; a logistic regression beside it |
 //! | 5 | [`data`], [`metrics`] | rows to batches; predictions to figures |

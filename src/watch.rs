@@ -1,5 +1,5 @@
-//! Files about a run, for whoever watches it: TensorBoard's event files. [`TensorBoard`] is an
-//! [`Observer`](crate::train::Observer) that writes them.
+//! Files about a run, for whoever watches it: TensorBoard's event files, and a page when it is over. [`TensorBoard`] is an
+//! [`Observer`](crate::train::Observer) that writes the former; [`History`] is one that keeps what [`RunReport`] shows.
 //!
 //! An event file is a list of records, and each record an `Event` in protobuf. A record is framed as in TensorFlow's
 //! `TFRecord` files:
@@ -31,14 +31,18 @@
 mod event;
 mod framing;
 mod histogram;
+mod history;
 mod reader;
+mod report;
 mod steps;
 mod tensor_board;
 mod writer;
 
 pub use event::{Event, Value, What};
 pub use histogram::Histogram;
+pub use history::History;
 pub use reader::EventReader;
+pub use report::RunReport;
 pub use steps::{StepSummaries, StepSummary};
 pub use tensor_board::TensorBoard;
 pub use writer::EventWriter;

@@ -89,10 +89,11 @@ fn event_files_have_the_figures_of_json_and_change_no_bit() {
 #[test]
 fn a_mistake_in_a_flag_of_a_file_is_one_line() {
     let dir = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], &str); 3] = [
+    let cases: [(&[&str], &str); 4] = [
         (&["--histograms"], "error: the following required arguments were not provided: --tensorboard <DIR>"),
         (&["--log-every", "0"], "error: invalid value '0' for '--log-every <STEPS>'"),
         (&["--tensorboard", "/dev/null"], "error: /dev/null: "),
+        (&["--report", "/nonexistent/report.html"], "error: /nonexistent/report.html: No such file"),
     ];
     for (flags, expected) in cases {
         let out = example("criteo_kaggle").current_dir(dir.path()).args(flags).output().unwrap();
@@ -100,4 +101,79 @@ fn a_mistake_in_a_flag_of_a_file_is_one_line() {
         assert_eq!(out.status.code(), Some(1), "{flags:?}");
         assert!(stderr.starts_with(expected) && stderr.lines().count() == 1, "{flags:?}: {stderr}");
     }
+}
+
+/// The text of an element, or the value of an attribute: what escapes mean.
+fn unescaped(text: &str) -> String {
+    let escapes = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
+    escapes.into_iter().fold(text.to_owned(), |text, (escape, meant)| text.replace(escape, meant))
+}
+
+/// Names of elements in the order in which they open. Fails unless the page is well-formed: every element is closed, in
+/// the order of nesting, and every ampersand begins an escape.
+fn elements(page: &str) -> Vec<&str> {
+    let body = page.strip_prefix("<!DOCTYPE html>\n").expect("a page");
+    let (mut open, mut all) = (Vec::new(), Vec::new());
+    for (i, piece) in body.split('<').enumerate().skip(1) {
+        let (tag, text) = piece.split_once('>').unwrap_or_else(|| panic!("piece {i}: <{piece}"));
+        assert!(open.last() == Some(&"style") || !text.contains('>'), "{piece}");
+        for escape in text.split('&').skip(1).chain(tag.split('&').skip(1)) {
+            assert!(["lt;", "gt;", "quot;", "#39;", "amp;"].iter().any(|known| escape.starts_with(known)), "{piece}");
+        }
+        assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name), "piece {i}");
+            continue;
+        }
+        let name = tag.split([' ', '/']).next().unwrap();
+        all.push(name);
+        if !tag.ends_with('/') {
+            open.push(name);
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+    all
+}
+
+/// The exact figures of a page.
+fn data(page: &str) -> BTreeMap<&str, f64> {
+    let pieces = page.split("<data id=\"").skip(1).map(|piece| piece.split('"').collect::<Vec<_>>());
+    pieces.map(|piece| (piece[0], piece[2].parse().unwrap())).collect()
+}
+
+#[test]
+fn a_report_is_one_page_with_the_figures_of_json() {
+    let dir = tempfile::tempdir().unwrap();
+    let hostile = "</td><script>alert('&\"')</script>.html";
+    let hostile = hostile.replace('/', "\u{2215}");
+    run(dir.path(), &["--report", &hostile, "--epochs", "2"]);
+    let page = fs::read_to_string(dir.path().join(&hostile)).unwrap();
+    let elements = elements(&page);
+    let count = |name: &str| elements.iter().filter(|&&element| element == name).count();
+    assert_eq!((count("svg"), count("script"), count("link"), count("img")), (5, 0, 0, 0));
+    for forbidden in ["http:", "https:", "//", "url(", "@import", "src="] {
+        assert!(!page.contains(forbidden), "{forbidden}");
+    }
+    assert!(unescaped(&page).contains(&format!("<td>--report</td><td>{hostile}</td>")));
+    assert!(page.contains("<td>--log-every</td><td>5</td>") && page.contains("<td>--batch-size</td><td>8</td>"));
+    let records = json_lines(dir.path().join("run.jsonl"));
+    let (figures, last) = (data(&page), records.last().unwrap());
+    for name in
+        ["auc", "logloss", "accuracy", "average_precision", "f1", "base_rate", "calibration", "train_loss", "step"]
+    {
+        assert_eq!(Some(figures[name]), last[name].as_f64(), "{name}");
+    }
+    // A dot for each test, and what it tells.
+    for record in &records {
+        let (step, auc, loss) = (&record["step"], &record["auc"], &record["logloss"]);
+        for figure in [auc, loss] {
+            let told = format!("<title>step {step}: {:.5}</title>", figure.as_f64().unwrap());
+            assert!(page.contains(&told), "{told}");
+        }
+    }
+    for operator in ["linear_backward", "embedding_bags", "update_tables"] {
+        assert!(page.contains(&format!("<tr><td>{operator}</td>")), "{operator}");
+    }
+    let files: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(files.len(), 3, "{files:?}");
 }

@@ -21,6 +21,7 @@ pub mod new_rows;
 pub mod options;
 pub mod profile;
 pub mod quantize;
+pub mod report;
 pub mod run_flags;
 pub mod signals;
 pub mod training;
@@ -29,14 +30,14 @@ pub mod watch_flags;
 pub mod whole;
 
 use clap::error::ErrorKind;
-use clap::{Command, Parser};
+use clap::{ArgMatches, Command, Parser};
 use dlrm::backend::{Backend, Cpu};
 use dlrm_kernels::Isa;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use std::fmt::Display;
 use std::process::ExitCode;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// The flags, or the exit code after help (0) or after one line about a wrong flag (1).
@@ -45,23 +46,42 @@ pub fn parse_args<A: Parser>() -> Result<A, ExitCode> {
 }
 
 /// The same for a command whose flags were changed, such as their defaults.
-pub fn parse_args_of<A: Parser>(command: Command) -> Result<A, ExitCode> {
+pub fn parse_args_of<A: Parser>(mut command: Command) -> Result<A, ExitCode> {
     // A number below 0 is a wrong number, not an unknown flag.
-    command.allow_negative_numbers(true).try_get_matches().and_then(|matches| A::from_arg_matches(&matches)).map_err(
-        |e| {
-            if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-                print!("{e}");
-                return ExitCode::SUCCESS;
-            }
-            let text = e.to_string();
-            let lines =
-                text.lines().map(str::trim).take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more"));
-            let line = lines.filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ");
-            fail(EXPECTED.iter().fold(line.trim_start_matches("error: ").to_owned(), |line, (said, expected)| {
-                if line.ends_with(said) || said.ends_with(' ') { line.replace(said, expected) } else { line }
-            }))
-        },
-    )
+    command = command.allow_negative_numbers(true);
+    let matches = command.try_get_matches_from_mut(std::env::args_os());
+    if let Ok(matches) = &matches {
+        FLAGS.get_or_init(|| flags_of(&command, matches));
+    }
+    matches.and_then(|matches| A::from_arg_matches(&matches)).map_err(|e| {
+        if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+            print!("{e}");
+            return ExitCode::SUCCESS;
+        }
+        let text = e.to_string();
+        let lines = text.lines().map(str::trim).take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more"));
+        let line = lines.filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ");
+        fail(EXPECTED.iter().fold(line.trim_start_matches("error: ").to_owned(), |line, (said, expected)| {
+            if line.ends_with(said) || said.ends_with(' ') { line.replace(said, expected) } else { line }
+        }))
+    })
+}
+
+/// The flags of this run, for a report.
+static FLAGS: OnceLock<Vec<(String, String)>> = OnceLock::new();
+
+/// Every flag that has a value, given or by default, and the value.
+pub fn given_flags() -> &'static [(String, String)] {
+    FLAGS.get().map_or(&[], |flags| flags)
+}
+
+fn flags_of(command: &Command, matches: &ArgMatches) -> Vec<(String, String)> {
+    let flag = |arg: &clap::Arg| {
+        let values = matches.try_get_raw(arg.get_id().as_str()).ok()??;
+        let values: Vec<_> = values.map(|value| value.to_string_lossy()).collect();
+        Some((format!("--{}", arg.get_long()?), values.join(" ")))
+    };
+    command.get_arguments().filter_map(flag).collect()
 }
 
 /// What the parsers of others say, and what is said instead.

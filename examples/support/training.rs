@@ -5,7 +5,7 @@ use super::flags::{Recipe, TrainFlags};
 use super::profile::Profile;
 use super::run_flags::{self, Begun, Kept};
 use super::watch_flags::Watchers;
-use super::{cpu, profile, signals};
+use super::{cpu, profile, report, signals};
 use dlrm::backend::{Backend, Cpu};
 use dlrm::data::criteo::TimeSplit;
 use dlrm::data::source::{Order, Prefetch, RowSource, Samples};
@@ -79,6 +79,7 @@ fn train(
     watch: &mut Watchers,
 ) -> Result<(&'static str, Vec<Record>)> {
     let (watched, profile) = profile::backend(backend, flags.profile.profile.as_deref())?;
+    let (watched, timed) = report::timed(watched, profile.as_ref(), flags.watch.report.is_some());
     let Begun { config, model, params, mut checkpoints, file } =
         run_flags::begin(flags, recipe, watched, (rows, split), kept)?;
     signals::listen();
@@ -96,6 +97,7 @@ fn train(
     let test = || RowSource::new(rows, split.test(flags.full_test), TEST_BATCH, Order::InOrder);
     let schedule = Schedule { epochs: flags.epochs, test_freq: flags.test_freq };
     profile.iter().for_each(Profile::start);
+    timed.iter().for_each(|timed| drop(timed.take()));
     let records = if flags.checkpoint.inference_only {
         let record = Record::untrained(trainer.evaluate(&mut test())?);
         watch.on_evaluation(&record)?;
@@ -109,8 +111,12 @@ fn train(
         });
         records.inspect_err(|e| flags.run.tell(e))?
     };
-    profile.map_or(Ok(()), Profile::finish)?;
+    let operators = timed.map_or(Vec::new(), |timed| timed.take());
+    profile.map_or(Ok(()), |profile| profile.finish_with(operators.iter().cloned()))?;
     flags.checkpoint.save(&config, trainer.params(), rows)?;
+    if let Some(path) = &flags.watch.report {
+        report::write(path, watch, &mut trainer, &mut test(), &records, &operators)?;
+    }
     let exact = &records.last().expect("a pass ends with an evaluation").evaluation;
     flags.quantize.test(&mut trainer, exact, &mut test())?;
     Ok((config.title(), records))

@@ -2,8 +2,9 @@
 
 use super::watch::Watch;
 use clap::Args;
+use dlrm::checkpoint;
 use dlrm::train::{Observer, Progress, Record, Saved, Skips, Stop};
-use dlrm::watch::TensorBoard;
+use dlrm::watch::{History, TensorBoard};
 use dlrm::{Error, Parameters, Result};
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,9 @@ pub struct WatchFlags {
     /// With --tensorboard, histograms of the parameters at each test.
     #[arg(long, requires = "tensorboard")]
     pub histograms: bool,
+    /// A page of HTML to write in the end: learning curves, ROC, calibration, time by operation, all flags.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
 }
 
 impl WatchFlags {
@@ -27,55 +31,75 @@ impl WatchFlags {
         if let Some(folder) = &self.tensorboard {
             all.push(Box::new(TensorBoard::new(folder, steps, self.log_every, self.histograms)?));
         }
-        Ok(Watchers(all))
+        self.report.as_deref().map_or(Ok(()), checkpoint::check_path)?;
+        Ok(Watchers { all, history: self.report.as_ref().map(|_| History::new(self.log_every)) })
     }
 }
 
 /// Several who watch a run.
-pub struct Watchers(Vec<Box<dyn Observer + Send>>);
+pub struct Watchers {
+    all: Vec<Box<dyn Observer + Send>>,
+    history: Option<History>,
+}
+
+impl Watchers {
+    /// The training as it went, if a report is to show it.
+    pub fn history(&self) -> Option<&History> {
+        self.history.as_ref()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &(dyn Observer + Send)> {
+        self.all.iter().map(|one| &**one).chain(self.history.iter().map(|history| history as &(dyn Observer + Send)))
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut (dyn Observer + Send)> {
+        let history = self.history.iter_mut().map(|history| history as &mut (dyn Observer + Send));
+        self.all.iter_mut().map(|one| &mut **one as _).chain(history)
+    }
+}
 
 impl Observer for Watchers {
     fn on_step(&mut self, progress: &Progress) {
-        self.0.iter_mut().for_each(|one| one.on_step(progress));
+        self.all_mut().for_each(|one| one.on_step(progress));
     }
 
     fn on_skip(&mut self, progress: &Progress, error: &Error, skips: Skips) {
-        self.0.iter_mut().for_each(|one| one.on_skip(progress, error, skips));
+        self.all_mut().for_each(|one| one.on_skip(progress, error, skips));
     }
 
     fn wants_gradient_norms(&self, step: u64) -> bool {
-        self.0.iter().any(|one| one.wants_gradient_norms(step))
+        self.all().any(|one| one.wants_gradient_norms(step))
     }
 
     fn on_parameters(&mut self, step: u64, params: &Parameters) -> Result<()> {
-        self.0.iter_mut().try_for_each(|one| one.on_parameters(step, params))
+        self.all_mut().try_for_each(|one| one.on_parameters(step, params))
     }
 
     fn on_evaluation(&mut self, record: &Record) -> Result<()> {
-        self.0.iter_mut().try_for_each(|one| one.on_evaluation(record))
+        self.all_mut().try_for_each(|one| one.on_evaluation(record))
     }
 
     fn on_resume(&mut self, step: u64, records: &[Record]) -> Result<()> {
-        self.0.iter_mut().try_for_each(|one| one.on_resume(step, records))
+        self.all_mut().try_for_each(|one| one.on_resume(step, records))
     }
 
     fn on_save(&mut self, saved: &Saved) {
-        self.0.iter_mut().for_each(|one| one.on_save(saved));
+        self.all_mut().for_each(|one| one.on_save(saved));
     }
 
     fn on_save_failure(&mut self, error: &Error) {
-        self.0.iter_mut().for_each(|one| one.on_save_failure(error));
+        self.all_mut().for_each(|one| one.on_save_failure(error));
     }
 
     fn interrupted(&self) -> bool {
-        self.0.iter().any(|one| one.interrupted())
+        self.all().any(|one| one.interrupted())
     }
 
     fn on_stop(&mut self, stop: Stop) {
-        self.0.iter_mut().for_each(|one| one.on_stop(stop));
+        self.all_mut().for_each(|one| one.on_stop(stop));
     }
 
     fn on_restore(&mut self, record: &Record) {
-        self.0.iter_mut().for_each(|one| one.on_restore(record));
+        self.all_mut().for_each(|one| one.on_restore(record));
     }
 }

@@ -6,7 +6,7 @@ use super::writer::EventWriter;
 use crate::error::{Error, Result};
 use crate::metrics::Evaluation;
 use crate::parameters::Parameters;
-use crate::train::{Observer, Progress, Record};
+use crate::train::{Observer, Progress, Record, Skips};
 use std::path::Path;
 
 /// Writes a run to an [event file](EventWriter) as it goes:
@@ -53,6 +53,10 @@ impl Observer for TensorBoard {
             .extend(norms.flat_map(|n| [("gradient_norm/dense", n.dense), ("gradient_norm/embeddings", n.embeddings)]));
         let written = self.writer.scalars(summary.step, &scalars);
         self.failed = self.failed.take().or(written.err());
+    }
+
+    fn on_skip(&mut self, progress: &Progress, _: &Error, _: Skips) {
+        self.summaries.skip(progress);
     }
 
     fn wants_gradient_norms(&self, step: u64) -> bool {
