@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{example, run_in};
+use common::{example, run_in, stdout_in};
 use dlrm::watch::{EventReader, Value, What};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -176,4 +176,51 @@ fn a_report_is_one_page_with_the_figures_of_json() {
     }
     let files: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
     assert_eq!(files.len(), 3, "{files:?}");
+}
+
+#[test]
+fn mlperf_s_lines_tell_the_run_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/sample.tsv");
+    fs::copy(sample, dir.path().join("sample.tsv")).unwrap();
+    let lines = |flags: &[&str]| -> Vec<Json> {
+        let stdout = stdout_in(dir.path(), "criteo_kaggle", &[&SHORT[..], &["--mlperf-logging"], flags].concat());
+        stdout.lines().filter_map(|l| l.strip_prefix(":::MLLOG ")).map(|l| serde_json::from_str(l).unwrap()).collect()
+    };
+    let log = lines(&["--epochs", "2"]);
+    let intervals: Vec<&str> =
+        log.iter().map(|line| line["key"].as_str().unwrap()).filter(|k| !k.contains("opt_")).collect();
+    let test = ["eval_start", "eval_accuracy", "eval_stop"];
+    let pass = [&["block_start", "epoch_start"][..], &test, &test, &test, &["epoch_stop", "block_stop"]].concat();
+    let begin = [
+        "init_start",
+        "submission_benchmark",
+        "seed",
+        "global_batch_size",
+        "lr_decay_start_steps",
+        "init_stop",
+        "run_start",
+    ];
+    assert_eq!(intervals, [&begin[..], &pass, &pass, &["run_stop"]].concat());
+    let value = |key: &str| &log.iter().find(|line| line["key"] == key).unwrap()["value"];
+    assert_eq!((value("seed"), value("global_batch_size")), (&123.into(), &8.into()));
+    assert_eq!(
+        (value("opt_base_learning_rate"), value("sgd_opt_learning_rate_decay_poly_power")),
+        (&0.1.into(), &2.into())
+    );
+    let times: Vec<u64> = log.iter().map(|line| line["time_ms"].as_u64().unwrap()).collect();
+    assert!(times[0] > 1_700_000_000_000 && times[0] <= times[times.len() - 1], "{times:?}");
+    let aucs: Vec<&Json> =
+        log.iter().filter(|line| line["key"] == "eval_accuracy").map(|line| &line["value"]).collect();
+    let records = json_lines(dir.path().join("run.jsonl"));
+    assert_eq!(aucs, records.iter().map(|record| &record["auc"]).collect::<Vec<_>>());
+    let epochs: Vec<_> =
+        log.iter().filter(|line| line["key"] == "eval_stop").map(|line| &line["metadata"]["epoch_num"]).collect();
+    assert!(epochs[2].as_f64() == Some(2.0) && epochs[5].as_f64() == Some(3.0), "{epochs:?}");
+    let status = |log: &[Json]| log.last().unwrap()["metadata"]["status"].clone();
+    assert_eq!(status(&log), "success");
+    // A target that is not reached; and one that is, at the first test.
+    assert_eq!(status(&lines(&["--auc-threshold", "1"])), "aborted");
+    let early = lines(&["--acc-threshold", "0.01"]);
+    assert_eq!((status(&early), early.iter().filter(|line| line["key"] == "eval_stop").count()), ("success".into(), 1));
 }

@@ -2,6 +2,7 @@
 
 use super::change_flags::changed;
 use super::flags::{Recipe, TrainFlags};
+use super::mlperf::MlPerf;
 use super::profile::Profile;
 use super::run_flags::{self, Begun, Kept};
 use super::watch_flags::Watchers;
@@ -86,6 +87,9 @@ fn train(
     let count = params.count();
     eprintln!("{count} parameters, {:.1} MB; {}", 4e-6 * count as f64, backend.describe());
     let policy = flags.policy(recipe, split.train().len())?;
+    if flags.watch.mlperf_logging {
+        watch.push(MlPerf::new(flags, &policy, watch.began()));
+    }
     let mut trainer = Trainer::new(model, params, flags.rule(), policy, flags.loss.kind()?)
         .with_options(flags.options.options(flags.seed, &flags.loss))?;
     file.map_or(Ok(()), |mut file| trainer.resume(&mut file))?;

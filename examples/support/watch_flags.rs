@@ -7,6 +7,7 @@ use dlrm::train::{Observer, Progress, Record, Saved, Skips, Stop};
 use dlrm::watch::{History, TensorBoard};
 use dlrm::{Error, Parameters, Result};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 #[derive(Args)]
 pub struct WatchFlags {
@@ -22,6 +23,9 @@ pub struct WatchFlags {
     /// A page of HTML to write in the end: learning curves, ROC, calibration, time by operation, all flags.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Print lines of MLPerf's log, ":::MLLOG {...}".
+    #[arg(long)]
+    pub mlperf_logging: bool,
 }
 
 impl WatchFlags {
@@ -32,7 +36,8 @@ impl WatchFlags {
             all.push(Box::new(TensorBoard::new(folder, steps, self.log_every, self.histograms)?));
         }
         self.report.as_deref().map_or(Ok(()), checkpoint::check_path)?;
-        Ok(Watchers { all, history: self.report.as_ref().map(|_| History::new(self.log_every)) })
+        let began = SystemTime::now();
+        Ok(Watchers { all, began, history: self.report.as_ref().map(|_| History::new(self.log_every)) })
     }
 }
 
@@ -40,9 +45,20 @@ impl WatchFlags {
 pub struct Watchers {
     all: Vec<Box<dyn Observer + Send>>,
     history: Option<History>,
+    began: SystemTime,
 }
 
 impl Watchers {
+    /// One more.
+    pub fn push(&mut self, one: impl Observer + Send + 'static) {
+        self.all.push(Box::new(one));
+    }
+
+    /// When they were made, before any work was done.
+    pub fn began(&self) -> SystemTime {
+        self.began
+    }
+
     /// The training as it went, if a report is to show it.
     pub fn history(&self) -> Option<&History> {
         self.history.as_ref()
