@@ -14,6 +14,7 @@ mod inputs;
 mod models;
 mod outputs;
 mod rows;
+mod runs;
 mod tables;
 
 use std::collections::BTreeMap;
@@ -24,19 +25,20 @@ use std::process::{Command, Stdio};
 /// Commands of one kind, each a mistake. A word of nothing is written `''`.
 type Kind = (&'static str, &'static [&'static str]);
 
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 7] = [
     ("Flags", flags::COMMANDS),
     ("Rows", rows::COMMANDS),
     ("Tables and their schemas", tables::COMMANDS),
     ("Models", models::COMMANDS),
     ("Other formats", formats::COMMANDS),
+    ("Runs that are kept, go on or are watched", runs::COMMANDS),
     ("Where things are written", outputs::COMMANDS),
 ];
 
 #[test]
 fn table() {
     let folder = tempfile::tempdir().unwrap();
-    let described = inputs::write(folder.path());
+    let described = [inputs::write(folder.path()), runs::write(folder.path())].concat();
     let (mut table, mut failures) = (String::new(), Vec::new());
     let mut before = contents(folder.path());
     for (kind, commands) in KINDS {
