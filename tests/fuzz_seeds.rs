@@ -60,6 +60,11 @@ fn config() {
 }
 
 #[test]
+fn events() {
+    around("events", fuzz::events, 200);
+}
+
+#[test]
 fn flags() {
     around("flags", fuzz::flags, 60);
 }

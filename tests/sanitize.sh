@@ -21,9 +21,10 @@ address() {
     --target "$target" --target-dir target/address
 }
 
+# Not the parity tests, which take too long: every public kernel is in the edges.
 memcheck() {
   local runner="CARGO_TARGET_$(tr a-z- A-Z_ <<< "$target")_RUNNER"
-  env "$runner=valgrind -q --error-exitcode=99" cargo test -q -p dlrm-kernels --lib --tests "$@"
+  env "$runner=valgrind -q --error-exitcode=99" cargo test -q -p dlrm-kernels --lib --test edges --test guards
 }
 
 miri() {

@@ -1,10 +1,12 @@
 //! What is fuzzed: any bytes may give an error, none a panic. `tests/fuzz_seeds.rs` runs the same on the
 //! kept seeds.
 
+mod events;
 mod flags;
 mod formats;
 mod models;
 
+pub use events::events;
 pub use flags::flags;
 pub use formats::{mlperf, npy, npz};
 pub use models::{checkpoint, config};
