@@ -10,7 +10,7 @@ use dlrm::nn::Dlrm;
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
 use dlrm::profile::{Entry, Profiled};
 use dlrm::roofline::Cost;
-use dlrm::train::Trainer;
+use dlrm::train::{TrainOptions, Trainer, Workload};
 use dlrm::{Batch, Parameters, Result, Stream};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -18,6 +18,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::breakdown::Breakdown;
 use support::machine;
+use support::memory::Planned;
+use support::model_flags::ModelConfig;
 use support::models::{Config, random_batches};
 use support::profile::{self, Profile, ProfileFlags};
 use support::{check_memory, cpu, fail, parse_args};
@@ -109,6 +111,12 @@ type Steps = (Vec<[Duration; 3]>, Vec<Vec<Entry>>);
 fn run_steps(args: &Args, backend: &Arc<Cpu>, profiled: Option<&Arc<Profiled>>) -> Result<Steps> {
     let (config, lookups) = args.config.model();
     let mut stream = Stream::native(727);
+    let (batch, threads) = (args.batch_size as usize, backend.threads());
+    let work =
+        Workload { batch, test_batch: 0, test_rows: 0, ahead: args.distinct as usize - 1, threads, checkpoints: false };
+    let samples = random_batches(1, 2, &config, lookups, &mut Stream::native(1)).remove(0);
+    let shape = ModelConfig::Dlrm(config.clone());
+    let memory = Planned::new(backend, &shape, (UpdateRule::Sgd, &TrainOptions::default()), &samples, work, 0)?;
     let mut params = Parameters::new(match profiled {
         Some(profiled) => profiled.clone(),
         None => backend.clone(),
@@ -132,6 +140,7 @@ fn run_steps(args: &Args, backend: &Arc<Cpu>, profiled: Option<&Arc<Profiled>>) 
         });
         steps = all.collect::<Result<Vec<_>>>();
     });
+    memory.print_peak();
     Ok(steps?.into_iter().skip(args.warmup as usize).unzip())
 }
 

@@ -139,7 +139,7 @@ pub trait Backend: Debug + Send + Sync {
     /// One line for people: processor or adapter, instruction set, threads.
     fn describe(&self) -> String;
 
-    /// Bytes that could be allocated now, if the system tells.
+    /// Bytes that could be allocated now, if the system tells: see [`memory::available`](crate::memory::available).
     fn available_memory(&self) -> Option<u64>;
 
     /// Runs `work` with this backend's threads at hand. Wrap a whole loop over steps in it: each
@@ -159,6 +159,9 @@ pub trait Backend: Debug + Send + Sync {
 
     /// Lays out `weight` (`N × K`) for the products with it.
     fn pack(&self, weight: &Tensor, packed: &mut PackedWeight);
+
+    /// Numbers in both copies that [`pack`](Self::pack) makes of an `N × K` weight.
+    fn packed_lens(&self, n: usize, k: usize) -> [usize; 2];
 
     /// Lays out `weight` (`N × K`) in `format` for [`linear`](Self::linear) alone: see [`WeightFormat`].
     fn pack_quantized(&self, weight: &Tensor, format: WeightFormat, packed: &mut PackedWeight);

@@ -1,6 +1,7 @@
 //! Memory for numbers: page-aligned, kept from step to step, on huge pages where it is large.
 
 use memmap2::MmapMut;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A huge page of x86-64 and of most AArch64 systems, in bytes.
@@ -13,6 +14,19 @@ static MAPS: AtomicU64 = AtomicU64::new(0);
 /// A steady training step makes none; a test compares this count before and after.
 pub fn maps_made() -> u64 {
     MAPS.load(Ordering::Relaxed)
+}
+
+/// Bytes of memory that a [`Buffer`] of `len` numbers takes when all are in use: `4 · len`, in whole pages of 4 KiB, or
+/// from 2 MiB on in huge ones, if the system gives them.
+pub fn resident_bytes(len: usize) -> u64 {
+    static HUGE_PAGES: OnceLock<bool> = OnceLock::new();
+    let huge = || {
+        let modes = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled");
+        modes.is_ok_and(|modes| !modes.contains("[never]"))
+    };
+    let bytes = (len as u64).saturating_mul(size_of::<f32>() as u64);
+    let page = if bytes >= HUGE_PAGE as u64 && *HUGE_PAGES.get_or_init(huge) { HUGE_PAGE as u64 } else { 4096 };
+    bytes.checked_next_multiple_of(page).unwrap_or(u64::MAX)
 }
 
 /// A resizable array of `f32` in an anonymous memory map.

@@ -1,5 +1,8 @@
 //! Longer reading: pages about the whole, where the modules' own pages are about parts.
 
+#[doc = include_str!("guide/determinism.md")]
+pub mod determinism {}
+
 #[doc = include_str!("guide/fewer_bits.md")]
 pub mod fewer_bits {}
 

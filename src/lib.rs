@@ -14,11 +14,12 @@
 //! | 3 | [`ops`] | one differentiable operation a file |
 //! | 2 | [`tape`], [`gradients`], [`mod@gradcheck`] | reverse-mode differentiation |
 //! | 1 | [`backend`], [`parameters`] | where things are computed and where what is learned lives |
-//! | 1 | [`tensor`], [`buffer`], [`jagged`], [`batch`], [`random`], [`error`] | plain data |
+//! | 1 | [`tensor`], [`buffer`], [`jagged`], [`batch`], [`random`], [`error`], [`memory`] | plain data; memory that is needed, there and taken |
 //! | 0 | the crate `dlrm-kernels` | SIMD loops over slices |
 //!
 //! [`guide`] has pages about the whole: [where the time of a step goes](guide::where_the_time_goes), [what fewer
 //! bits a number cost and save](guide::fewer_bits), [what models and recipes make of real rows](guide::real_rows),
+//! [what has the same bits where](guide::determinism),
 //! where each [flag of the public reference](guide::reference_flags) is here, and what is [unsafe, and done to break
 //! it](guide::safety).
 //!
@@ -72,6 +73,7 @@ pub mod gradcheck;
 pub mod gradients;
 pub mod guide;
 pub mod jagged;
+pub mod memory;
 pub mod metrics;
 pub mod nn;
 pub mod onnx;

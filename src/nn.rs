@@ -24,7 +24,8 @@ pub use mlp::{Linear, Mlp};
 pub use crate::backend::Interaction;
 
 use crate::batch::Batch;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::memory::MemoryPlan;
 use crate::parameters::Parameters;
 use crate::tape::{Tape, Var};
 
@@ -34,7 +35,7 @@ pub trait Model: Send + Sync {
     /// Whether `batch` fits: numbers of features, ids below their table's rows.
     ///
     /// # Errors
-    /// [`Error::Batch`], with what does not fit.
+    /// [`Error::Batch`](crate::Error::Batch), with what does not fit.
     fn check(&self, batch: &Batch) -> Result<()>;
 
     /// The logits of `batch`, `B × 1`.
@@ -54,15 +55,11 @@ impl<M: Model + ?Sized> Model for Box<M> {
     }
 }
 
-/// Whether `parameters` numbers fit into the memory that is left.
+/// Whether `parameters` numbers fit into the memory that is left; a plan needs none.
 fn check_memory(parameters: u64, params: &Parameters) -> Result<()> {
-    let needed = 4.0 * parameters as f64;
-    match params.backend().available_memory() {
-        Some(available) if needed > available as f64 => Err(Error::Config(format!(
-            "the model's parameters need {:.1} GB of memory, and {:.1} GB are available",
-            1e-9 * needed,
-            1e-9 * available as f64
-        ))),
-        _ => Ok(()),
+    if params.is_plan() {
+        return Ok(());
     }
+    let plan = MemoryPlan { tables: parameters.saturating_mul(4), ..MemoryPlan::default() };
+    plan.check("the model's parameters need", params.backend().available_memory())
 }

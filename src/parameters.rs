@@ -49,6 +49,16 @@ impl Parameters {
         &self.backend
     }
 
+    /// Zeros for a parameter that is to be added, or their shape alone in a [plan](Self::plan).
+    pub(crate) fn zeros(&self, shape: &[usize]) -> Tensor {
+        if self.hollow { Tensor::hollow(shape) } else { Tensor::zeros(shape) }
+    }
+
+    /// Whether names and shapes are all that is kept.
+    pub(crate) fn is_plan(&self) -> bool {
+        self.hollow
+    }
+
     /// Adds a dense parameter: a weight if `value` has two dimensions, else a bias.
     pub fn add_dense(&mut self, name: impl Into<String>, value: Tensor) -> DenseId {
         let value = if self.hollow { Tensor::hollow(&value.shape()) } else { value };
@@ -80,6 +90,11 @@ impl Parameters {
     /// The dense parameter of that name, if there is one.
     pub fn find_dense(&self, name: &str) -> Option<DenseId> {
         self.dense.iter().position(|p| p.name == name).map(DenseId)
+    }
+
+    /// The table of that name, if there is one.
+    pub fn find_table(&self, name: &str) -> Option<TableId> {
+        self.tables.iter().position(|t| t.name() == name).map(TableId)
     }
 
     /// One dense parameter.

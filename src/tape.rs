@@ -18,6 +18,7 @@
 //! gradient into [`Gradients`].
 
 mod fault;
+mod plan;
 
 pub(crate) use fault::in_sums;
 
@@ -180,6 +181,8 @@ pub struct Tape {
     len: usize,
     bags_len: usize,
     dropout: Option<Dropout>,
+    /// Whether shapes are all that is kept.
+    hollow: bool,
 }
 
 impl Tape {
@@ -195,7 +198,18 @@ impl Tape {
             len: 0,
             bags_len: 0,
             dropout: None,
+            hollow: false,
         }
+    }
+
+    /// An empty tape that computes nothing, and keeps the shapes of values alone: what a step will have to remember.
+    pub(crate) fn plan(backend: Arc<dyn Backend>) -> Self {
+        Tape { hollow: true, ..Tape::new(backend) }
+    }
+
+    /// Whether shapes are all that is kept.
+    pub(crate) fn is_plan(&self) -> bool {
+        self.hollow
     }
 
     /// Forgets every node, and keeps the memory for the next step. Every [`Var`] ends here.
@@ -298,8 +312,12 @@ impl Tape {
             self.nodes.push(Box::new(Leaf));
         }
         let (before, rest) = self.values.split_at_mut(at);
-        rest[0].resize(shape);
-        compute(&*self.backend, Values { values: before, bags: &self.bags, listed: &self.listed }, &mut rest[0]);
+        if self.hollow {
+            rest[0] = Tensor::hollow(shape);
+        } else {
+            rest[0].resize(shape);
+            compute(&*self.backend, Values { values: before, bags: &self.bags, listed: &self.listed }, &mut rest[0]);
+        }
         self.grads[at].needed = needs_grad;
         self.grads[at].slot.filled = false;
         let old: &mut dyn Any = &mut *self.nodes[at];

@@ -104,10 +104,7 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
             &["--data", &sample, "--lr", "1e30", "--batch-size", "10", "--on-nan", "skip"],
             ", after 10 steps that were left out; a lower --lr, or --lr-warmup-steps, is the usual remedy",
         ),
-        (
-            &["--data", &sample, "--top-mlp", "1048576-1048576-1"],
-            "the model's parameters need 4399.6 GB of memory, and ",
-        ),
+        (&["--data", &sample, "--top-mlp", "1048576-1048576-1"], "training needs 176"),
     ];
     for &(args, expected) in cases {
         let out = run("criteo_kaggle", args);

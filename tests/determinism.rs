@@ -54,7 +54,7 @@ fn bits(
 #[track_caller]
 fn assert_same_bits(config: &DlrmConfig, make: Make, rule: UpdateRule, options: TrainOptions) {
     let one = bits(config, make, rule, options, (1, false));
-    for threads in [2, 3, 8] {
+    for threads in [2, 3, 5, 8] {
         let several = bits(config, make, rule, options, (threads, false));
         let (differ, all) = (one.iter().zip(&several).filter(|(a, b)| a != b).count(), one.len());
         assert_eq!(differ, 0, "{differ} of {all} numbers differ with {threads} threads, {rule:?}, {options:?}");

@@ -6,7 +6,7 @@ use dlrm::backend::Backend;
 use dlrm::checkpoint::{self, Checkpoint};
 use dlrm::data::source::Samples;
 use dlrm::nn::Model;
-use dlrm::{Error, Parameters, Result, Stream};
+use dlrm::{Batch, Error, Parameters, Result, Stream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,6 +37,22 @@ impl CheckpointFlags {
         self.save_model.as_deref().map_or(Ok(()), checkpoint::check_path)
     }
 
+    /// The shape of the model for `rows`: that of the file, if it fits them, or a new one.
+    pub fn shape(&self, rows: &dyn Samples, new: impl FnOnce() -> Result<ModelConfig>) -> Result<ModelConfig> {
+        let Some(path) = &self.load_model else { return new() };
+        let file = Checkpoint::open(path)?;
+        let config = ModelConfig::of(&file)?;
+        let mut samples = Batch::default();
+        rows.fill(&[0], &mut samples)?;
+        let [takes, are] = [config.dense_features(), samples.dense_features];
+        if takes != are {
+            return Err(Error::file(path, format!("takes {takes} dense features, expected {are}, as the data have")));
+        }
+        fits(path, &config, &rows.num_embeddings())?;
+        file.check_vocabulary(rows.vocabulary_checksum())?;
+        Ok(config)
+    }
+
     /// A model for `rows`, and its shape: that of the file, or a new one.
     pub fn model(
         &self,
@@ -51,10 +67,7 @@ impl CheckpointFlags {
             return Ok((config, model, params));
         };
         eprintln!("reading {}", path.display());
-        let mut file = Checkpoint::open(path)?;
-        let config = ModelConfig::of(&file)?;
-        fits(path, &config, &rows.num_embeddings())?;
-        file.check_vocabulary(rows.vocabulary_checksum())?;
+        let (config, mut file) = (self.shape(rows, new)?, Checkpoint::open(path)?);
         let (model, params) = file.read(backend, |params, stream| config.build(params, stream))?;
         Ok((config, model, params))
     }

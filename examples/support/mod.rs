@@ -15,6 +15,7 @@ pub mod flags;
 pub mod latency;
 pub mod loss_flags;
 pub mod machine;
+pub mod memory;
 pub mod mlperf;
 pub mod model_flags;
 pub mod models;

@@ -105,18 +105,22 @@ fn quoted(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
-/// A model for `rows`: that of the run that goes on, or the one that the flags of models say.
+/// A model for `rows`: that of the run that goes on, or the one that the flags of models say. `plan` is called with its
+/// shape before memory is taken for it.
 pub fn begin(
     flags: &TrainFlags,
     recipe: &Recipe,
     backend: Arc<dyn Backend>,
     (rows, split): (&dyn Samples, &TimeSplit),
     kept: Option<Kept>,
+    plan: &mut dyn FnMut(&ModelConfig) -> Result<()>,
 ) -> Result<Begun> {
     let new = || flags.model.config(flags.config(recipe, rows.num_embeddings())?);
     let (dir, file) = kept.map_or((None, None), |Kept { dir, file }| (Some(dir), file));
     let Some(mut file) = file else {
-        let (config, model, params) = flags.checkpoint.model(backend, rows, flags.seed, new)?;
+        let config = flags.checkpoint.shape(rows, new)?;
+        plan(&config)?;
+        let (config, model, params) = flags.checkpoint.model(backend, rows, flags.seed, || Ok(config))?;
         let checkpoints = dir.map(|dir| saving(flags, recipe, dir, &config, (rows, split))).transpose()?;
         return Ok(Begun { config, model, params, checkpoints, file: None });
     };
@@ -127,6 +131,7 @@ pub fn begin(
     let checkpoints = saving(flags, recipe, dir.expect("the file is from there"), &config, (rows, split))?;
     checkpoints.check(&file)?;
     fits(file.path(), &config, &rows.num_embeddings())?;
+    plan(&config)?;
     eprintln!("going on from step {}, {}", file.step()?, file.path().display());
     let (model, params) = file.read(backend, |params, stream| config.build(params, stream))?;
     Ok(Begun { config, model, params, checkpoints: Some(checkpoints), file: Some(file) })

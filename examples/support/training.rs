@@ -2,7 +2,9 @@
 
 use super::change_flags::changed;
 use super::flags::{Recipe, TrainFlags};
+use super::memory::Planned;
 use super::mlperf::MlPerf;
+use super::model_flags::ModelConfig;
 use super::profile::Profile;
 use super::run_flags::{self, Begun, Kept};
 use super::watch_flags::Watchers;
@@ -81,8 +83,13 @@ fn train(
 ) -> Result<(&'static str, Vec<Record>)> {
     let (watched, profile) = profile::backend(backend, flags.profile.profile.as_deref())?;
     let (watched, timed) = report::timed(watched, profile.as_ref(), flags.watch.report.is_some());
+    let mut memory = None;
+    let mut plan = |config: &ModelConfig| {
+        memory = Planned::of_run(flags, backend, config, (rows, split))?;
+        Ok(())
+    };
     let Begun { config, model, params, mut checkpoints, file } =
-        run_flags::begin(flags, recipe, watched, (rows, split), kept)?;
+        run_flags::begin(flags, recipe, watched, (rows, split), kept, &mut plan)?;
     signals::listen();
     let count = params.count();
     eprintln!("{count} parameters, {:.1} MB; {}", 4e-6 * count as f64, backend.describe());
@@ -118,6 +125,7 @@ fn train(
     let operators = timed.map_or(Vec::new(), |timed| timed.take());
     profile.map_or(Ok(()), |profile| profile.finish_with(operators.iter().cloned()))?;
     flags.checkpoint.save(&config, trainer.params(), rows)?;
+    memory.iter().for_each(Planned::print_peak);
     if let Some(path) = &flags.watch.report {
         report::write(path, watch, &mut trainer, &mut test(), &records, &operators)?;
     }

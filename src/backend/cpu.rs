@@ -175,11 +175,8 @@ impl Backend for Cpu {
         format!("CPU, {} {threads}, {}", self.threads, self.isa.name())
     }
 
-    /// `MemAvailable` of Linux; other systems are not asked.
     fn available_memory(&self) -> Option<u64> {
-        let info = std::fs::read_to_string("/proc/meminfo").ok()?;
-        let line = info.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
-        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| 1024 * kib)
+        crate::memory::available()
     }
 
     fn scope(&self, work: &mut (dyn FnMut() + Send)) {
@@ -214,6 +211,10 @@ impl Backend for Cpu {
 
     fn pack(&self, weight: &Tensor, packed: &mut PackedWeight) {
         linear::pack(self, weight, packed);
+    }
+
+    fn packed_lens(&self, n: usize, k: usize) -> [usize; 2] {
+        linear::packed_lens(self, n, k)
     }
 
     fn pack_quantized(&self, weight: &Tensor, format: WeightFormat, packed: &mut PackedWeight) {

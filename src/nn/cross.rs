@@ -6,7 +6,6 @@ use crate::ops;
 use crate::parameters::{DenseId, Parameters};
 use crate::random::Stream;
 use crate::tape::{Tape, Var};
-use crate::tensor::Tensor;
 
 /// The cross network of DCN (Wang et al. 2017, arXiv 1708.05123, equation 3): layers
 /// `x_{l+1} = x₀ (x_l · w_l) + b_l + x_l` on vectors of `N` numbers, with `w_l` and `b_l` of `N` numbers each.
@@ -21,7 +20,8 @@ impl CrossNet {
     pub fn new(params: &mut Parameters, name: &str, n: usize, layers: usize, stream: &mut Stream) -> Self {
         let layer = |l| {
             let weight = init::xavier_normal(params, format!("{name}.weight.{l}"), 1, n, stream);
-            [weight, params.add_dense(format!("{name}.bias.{l}"), Tensor::zeros(&[n]))]
+            let bias = params.zeros(&[n]);
+            [weight, params.add_dense(format!("{name}.bias.{l}"), bias)]
         };
         CrossNet { layers: (0..layers).map(layer).collect() }
     }
@@ -58,7 +58,8 @@ impl LowRankCrossNet {
         let layer = |l| {
             let w = init::xavier_normal(params, format!("{name}.W_kernels.{l}"), n, config.rank, stream);
             let v = init::xavier_normal(params, format!("{name}.V_kernels.{l}"), config.rank, n, stream);
-            let bias = params.add_dense(format!("{name}.bias.{l}"), Tensor::zeros(&[n]));
+            let bias = params.zeros(&[n]);
+            let bias = params.add_dense(format!("{name}.bias.{l}"), bias);
             LowRankCross { v, w, bias }
         };
         LowRankCrossNet { layers: (0..config.layers).map(layer).collect() }

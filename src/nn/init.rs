@@ -9,13 +9,13 @@ use crate::tensor::Tensor;
 /// The paper leaves initialisation open; the bias of the reference is random, not zero.
 pub(super) fn linear(params: &mut Parameters, name: &str, k: usize, n: usize, stream: &mut Stream) -> [DenseId; 2] {
     let weight = xavier_normal(params, format!("{name}.weight"), n, k, stream);
-    let bias = normal(&[n], (1.0 / n as f64).sqrt(), stream);
+    let bias = normal(params, &[n], (1.0 / n as f64).sqrt(), stream);
     [weight, params.add_dense(format!("{name}.bias"), bias)]
 }
 
 /// Weight `N × K` from `N(0, √(2 / (N + K)))`: `torch.nn.init.xavier_normal_`.
 pub(super) fn xavier_normal(params: &mut Parameters, name: String, n: usize, k: usize, stream: &mut Stream) -> DenseId {
-    let weight = normal(&[n, k], (2.0 / (n + k) as f64).sqrt(), stream);
+    let weight = normal(params, &[n, k], (2.0 / (n + k) as f64).sqrt(), stream);
     params.add_dense(name, weight)
 }
 
@@ -27,14 +27,14 @@ pub(super) fn xavier_uniform(
     k: usize,
     stream: &mut Stream,
 ) -> DenseId {
-    let mut weight = Tensor::zeros(&[n, k]);
+    let mut weight = params.zeros(&[n, k]);
     let bound = (6.0 / (n + k) as f64).sqrt();
     stream.fill_uniform(weight.as_mut_slice(), -bound, bound);
     params.add_dense(name, weight)
 }
 
-fn normal(shape: &[usize], sd: f64, stream: &mut Stream) -> Tensor {
-    let mut t = Tensor::zeros(shape);
+fn normal(params: &Parameters, shape: &[usize], sd: f64, stream: &mut Stream) -> Tensor {
+    let mut t = params.zeros(shape);
     stream.fill_normal(t.as_mut_slice(), 0.0, sd);
     t
 }

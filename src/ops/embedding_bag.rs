@@ -45,7 +45,7 @@ pub fn embedding_bags(
     let count = tape.num_lists(bags);
     let tables = &params.tables()[first.0..first.0 + count];
     let shape = [tape.bag_lists(bags)[0].num_bags(), count, tables[0].embedding_dim()];
-    if let Some(weights) = row_weights {
+    if let Some(weights) = row_weights.filter(|_| !tape.is_plan()) {
         let weights = &params.tables()[weights.first.0..weights.first.0 + count];
         params.backend().gather_weights(weights, tape.bags_mut(bags));
     }

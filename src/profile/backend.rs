@@ -56,6 +56,10 @@ impl Backend for Profiled {
         self.add("pack", None, time.with(&[("weight", weight.shape())]), cost::streamed(3 * weight.len()));
     }
 
+    fn packed_lens(&self, n: usize, k: usize) -> [usize; 2] {
+        self.inner.packed_lens(n, k)
+    }
+
     fn pack_quantized(&self, weight: &Tensor, format: WeightFormat, packed: &mut PackedWeight) {
         self.inner.pack_quantized(weight, format, packed);
     }

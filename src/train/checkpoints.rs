@@ -5,6 +5,7 @@ use super::state::{RunState, Setting, check_settings};
 use crate::backend::Backend;
 use crate::checkpoint::{About, Checkpoint, CheckpointDir, NamedTensor, Snapshot};
 use crate::error::{Error, Result};
+use crate::memory::MemoryPlan;
 use serde::Serialize;
 use std::fmt::{self, Display};
 use std::path::PathBuf;
@@ -123,14 +124,8 @@ impl Checkpoints {
 
     /// Whether there is memory for the copy.
     pub(super) fn check_memory(&self, backend: &dyn Backend, bytes: u64) -> Result<()> {
-        match backend.available_memory() {
-            Some(available) if bytes > available => Err(Error::Config(format!(
-                "checkpoints need {:.1} GB of memory for a copy of what they hold, and {:.1} GB are available",
-                1e-9 * bytes as f64,
-                1e-9 * available as f64
-            ))),
-            _ => Ok(()),
-        }
+        let plan = MemoryPlan { checkpoint: bytes, ..MemoryPlan::default() };
+        plan.check("a copy for checkpoints needs", backend.available_memory())
     }
 
     /// Makes a first copy before the first step, so that none of those that are saved has to wait for memory.

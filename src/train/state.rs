@@ -1,7 +1,8 @@
 //! Where a run stands between two steps, so that it can be kept and gone on with.
 
 use super::best::Best;
-use super::guard::Skips;
+use super::guard::{OnNan, Skips};
+use super::options::TrainOptions;
 use super::report::Record;
 use super::trainer::Trainer;
 use crate::checkpoint::{BEST, Checkpoint, NamedTensor, OPTIMIZER, tensors};
@@ -108,12 +109,14 @@ fn state_tensors<'a>(params: &'a Parameters, optimizer: &'a Optimizer) -> impl I
 impl<M: Model> Trainer<M> {
     /// What the result depends on, as far as this trainer knows.
     pub(super) fn settings(&self) -> Vec<Setting> {
+        // A run that a bad batch has stopped may go on without that batch.
+        let options = TrainOptions { on_nan: OnNan::Stop, ..self.options };
         let setting = |name: &str, value: &dyn std::fmt::Debug| (name.into(), format!("{value:?}"));
         vec![
             setting("the optimizer's rule", &self.optimizer.rule()),
             setting("the learning-rate policy", &self.policy),
             setting("the loss", &self.loss),
-            setting("the training options", &self.options),
+            setting("the training options", &options),
         ]
     }
 

@@ -81,6 +81,8 @@ pub const COMMANDS: &[&str] = &[
     "quantize --rows 10",
     "quantize --rows 18446744073709551615",
     "roofline kaggle",
+    "soak --minutes 0",
+    "soak --rows 6",
     "train_step --config huge",
     "train_step --config tiny --json --profile trace.json",
     "train_step --config bigbasin --batch-size 1048576 --distinct 4096",

@@ -23,10 +23,15 @@ fn dims(weight: &DenseParameter) -> (usize, usize) {
     (weight.shape()[0], weight.shape()[1])
 }
 
+pub(super) fn packed_lens(cpu: &Cpu, n: usize, k: usize) -> [usize; 2] {
+    [gemm::packed_len(cpu.isa, n, k), gemm::packed_backward_len(cpu.isa, n, k)]
+}
+
 pub(super) fn pack(cpu: &Cpu, weight: &Tensor, packed: &mut PackedWeight) {
     let (isa, w, n, k) = (cpu.isa, weight.as_slice(), weight.rows(), weight.cols());
-    packed.forward.resize(gemm::packed_len(isa, n, k));
-    packed.backward.resize(gemm::packed_backward_len(isa, n, k));
+    let [forward_len, backward_len] = packed_lens(cpu, n, k);
+    packed.forward.resize(forward_len);
+    packed.backward.resize(backward_len);
     let (forward, backward) = (packed.forward.as_mut_slice(), packed.backward.as_mut_slice());
     let width = gemm::panel_width(isa);
     let pack_forward = |(i, panel): (usize, &mut [f32])| gemm::pack_forward_panel(isa, w, n, k, i, panel);

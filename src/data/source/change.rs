@@ -119,6 +119,10 @@ impl<S: Samples> Samples for Changed<S> {
         self.change.num_embeddings(self.samples.num_embeddings())
     }
 
+    fn held_bytes(&self) -> u64 {
+        self.samples.held_bytes()
+    }
+
     fn fill(&self, rows: &[u64], batch: &mut Batch) -> Result<()> {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         self.change.undo(batch, &mut spare);
@@ -143,6 +147,10 @@ impl<S: Samples + ?Sized> Samples for Box<S> {
 
     fn num_embeddings(&self) -> Vec<usize> {
         (**self).num_embeddings()
+    }
+
+    fn held_bytes(&self) -> u64 {
+        (**self).held_bytes()
     }
 
     fn fill(&self, rows: &[u64], batch: &mut Batch) -> Result<()> {

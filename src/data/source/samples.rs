@@ -21,6 +21,11 @@ pub trait Samples: Send + Sync {
     /// that no other rows are given to it.
     fn vocabulary_checksum(&self) -> u32;
 
+    /// Bytes of memory that the rows take for themselves: none in a file.
+    fn held_bytes(&self) -> u64 {
+        0
+    }
+
     /// Refills `batch` with these rows, as a model takes them.
     ///
     /// # Errors
@@ -43,6 +48,13 @@ impl Samples for Dataset {
 
     fn num_embeddings(&self) -> Vec<usize> {
         Dataset::num_embeddings(self).to_vec()
+    }
+
+    /// 157 bytes a row, and 9 for each place in the vocabulary's hash tables, 7 of 8 of which are taken at most.
+    fn held_bytes(&self) -> u64 {
+        let ids: usize =
+            Dataset::num_embeddings(self).iter().map(|ids| (ids * 8).div_ceil(7).next_power_of_two()).sum();
+        (157 * Dataset::rows(self) + 9 * ids) as u64
     }
 
     fn vocabulary_checksum(&self) -> u32 {
