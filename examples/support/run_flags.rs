@@ -26,8 +26,9 @@ pub struct RunFlags {
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub save_every: Option<u64>,
     /// How many checkpoints stay, the newest ones, beside that of the best test.
-    #[arg(long, value_name = "N", default_value = "3", requires = "checkpoint_dir")]
-    pub keep: NonZeroUsize,
+    #[arg(long, value_name = "N", default_value_t = 3, requires = "checkpoint_dir")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep: u32,
     /// Go on from the newest good checkpoint, with the same flags (more --epochs train for longer), and end as if the run
     /// had never stopped; begin anew if there is none yet, so that one command serves for every start.
     #[arg(long, requires = "checkpoint_dir")]
@@ -61,7 +62,7 @@ impl RunFlags {
     /// What is wrong with the directory is said before any row is read.
     pub fn open(&self) -> Result<Option<Kept>> {
         let Some(path) = &self.checkpoint_dir else { return Ok(None) };
-        let dir = CheckpointDir::open(path, self.keep)?;
+        let dir = CheckpointDir::open(path, NonZeroUsize::new(self.keep as usize).expect("1 or more"))?;
         if !self.resume {
             return match dir.steps()?.last() {
                 None => Ok(Some(Kept { dir, file: None })),

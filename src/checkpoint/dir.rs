@@ -37,9 +37,12 @@ impl CheckpointDir {
     /// checkpoints the `keep` newest will stay.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::File`] if another process has it.
+    /// [`Error::Io`]; [`Error::File`] if it is a file, or another process has it.
     pub fn open(path: impl AsRef<Path>, keep: NonZeroUsize) -> Result<CheckpointDir> {
         let path = path.as_ref();
+        if path.exists() && !path.is_dir() {
+            return Err(Error::file(path, "not a directory, expected one for checkpoints"));
+        }
         std::fs::create_dir_all(path).map_err(|e| Error::io(path, e))?;
         let lock_path = path.join(".lock");
         let lock = File::create(&lock_path).map_err(|e| Error::io(&lock_path, e))?;

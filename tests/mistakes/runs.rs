@@ -5,13 +5,8 @@ use std::fs;
 use std::path::Path;
 
 pub const COMMANDS: &[&str] = &[
-    "criteo_kaggle --save-every 5",
     "criteo_kaggle --keep 2",
-    "criteo_kaggle --resume",
     "criteo_kaggle --checkpoint-dir kept --save-every 0",
-    "criteo_kaggle --checkpoint-dir kept --keep 0",
-    "criteo_kaggle --checkpoint-dir kept --inference-only --load-model model",
-    "criteo_kaggle --data rows.tsv --checkpoint-dir rows.tsv",
     "criteo_kaggle --data rows.tsv --checkpoint-dir kept --top-mlp 4-1 --bottom-mlp 13-16",
     "criteo_kaggle --data rows.tsv --checkpoint-dir kept --top-mlp 4-1 --bottom-mlp 13-16 --resume --lr 0.2",
     "criteo_kaggle --data rows.tsv --checkpoint-dir kept --top-mlp 4-1 --bottom-mlp 13-16 --resume --seed 1",
@@ -20,10 +15,6 @@ pub const COMMANDS: &[&str] = &[
     "criteo_kaggle --data rows.tsv --checkpoint-dir kept --top-mlp 4-1 --bottom-mlp 13-16 --resume --full-test",
     "criteo_kaggle --data other.tsv --no-cache --checkpoint-dir kept --top-mlp 4-1 --bottom-mlp 13-16 --resume",
     "criteo_kaggle --data rows.tsv --checkpoint-dir torn --top-mlp 4-1 --bottom-mlp 13-16 --resume",
-    "criteo_kaggle --data rows.tsv --on-nan wait",
-    "criteo_kaggle --log-every 0",
-    "criteo_kaggle --histograms",
-    "criteo_kaggle --data rows.tsv --tensorboard rows.tsv",
     "criteo_kaggle --data rows.tsv --tensorboard rows.tsv/events",
     "criteo_kaggle --data rows.tsv --report rows.tsv",
     "criteo_kaggle --data rows.tsv --report folder",
@@ -39,6 +30,7 @@ pub fn write(folder: &Path) -> Vec<(String, &'static str)> {
     fs::create_dir(folder.join("torn")).unwrap();
     let name = "step-0000000001.safetensors";
     let bytes = fs::read(folder.join("kept").join(name)).unwrap();
+    fs::write(folder.join("torn/.lock"), []).unwrap();
     fs::write(folder.join("torn").join(name), &bytes[..bytes.len() / 2]).unwrap();
     let rows = fs::read_to_string(folder.join("rows.tsv")).unwrap();
     fs::write(folder.join("other.tsv"), rows.lines().rev().map(|line| format!("{line}\n")).collect::<String>())
