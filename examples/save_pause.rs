@@ -114,7 +114,7 @@ impl Observer for Watch {
 
 fn run(args: &Args) -> Result<()> {
     let parent = args.directory.clone().unwrap_or_else(std::env::temp_dir);
-    let folder = tempfile::tempdir_in(&parent).map_err(|e| Error::io(&parent, e))?;
+    let folder = tempfile::tempdir_in(&parent).map_err(|e| Error::io(&parent, e.kind().into()))?;
     let (config, lookups) = args.config.model();
     let mut stream = Stream::native(1);
     let mut params = Parameters::new(cpu(args.threads.into())?);
