@@ -87,6 +87,36 @@ fn event_files_have_the_figures_of_json_and_change_no_bit() {
 }
 
 #[test]
+fn a_log_has_what_happened_with_time_and_level() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path(), &["--log", "run.log", "--checkpoint-dir", "kept"]);
+    let events = json_lines(dir.path().join("run.log"));
+    let of = |message: &str| events.iter().filter(|event| event["message"] == message).collect::<Vec<_>>();
+    assert_eq!((&events[0]["message"], &events.last().unwrap()["message"]), (&"begin".into(), &"end".into()));
+    assert!(events[0]["flags"].as_str().unwrap().contains("--log run.log"));
+    assert!(events.iter().all(|event| event["level"] == "INFO" && event["timestamp"].is_string()), "{events:?}");
+    let records = json_lines(dir.path().join("run.jsonl"));
+    for field in ["epoch", "step", "train_loss", "auc", "logloss", "accuracy", "calibration", "best"] {
+        let values = |lines: Vec<&Json>| lines.into_iter().map(|line| line[field].clone()).collect::<Vec<_>>();
+        assert_eq!(values(of("test")), values(records.iter().collect()), "{field}");
+    }
+    let last = records.last().unwrap()["step"].as_u64().unwrap();
+    let steps: Vec<u64> = of("step").iter().map(|event| event["step"].as_u64().unwrap()).collect();
+    assert_eq!(steps, (5..=last).step_by(5).collect::<Vec<_>>());
+    assert!(of("step").iter().all(|event| event["gradient_norm_dense"].as_f64().unwrap() > 0.0));
+    assert!(!of("save").is_empty(), "{events:?}");
+    assert_eq!(of("rows")[0]["rows"], 200);
+    // A run that ends by an error says so, at the end of the same file.
+    let wrong = ["--data", "none.tsv", "--log", "run.log"];
+    assert!(!run_in(dir.path(), "criteo_kaggle", &wrong).status.success());
+    let more = json_lines(dir.path().join("run.log"));
+    let end = more.last().unwrap();
+    assert_eq!(more.len(), events.len() + 2);
+    assert_eq!((&end["level"], &end["message"]), (&"ERROR".into(), &"end".into()));
+    assert!(end["reason"].as_str().unwrap().contains("none.tsv"), "{end}");
+}
+
+#[test]
 fn a_mistake_in_a_flag_of_a_file_is_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let cases: [(&[&str], &str); 4] = [

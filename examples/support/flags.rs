@@ -191,8 +191,10 @@ impl TrainFlags {
     /// What is wrong with the files of the flags is said before any row of `data` is read.
     pub fn check_files(&self, data: &[PathBuf]) -> Result<()> {
         let CheckpointFlags { save_model, load_model, .. } = &self.checkpoint;
-        let written =
-            [&self.json, &self.profile.profile, &self.watch.report].into_iter().flatten().map(PathBuf::as_path);
+        let written = [&self.json, &self.profile.profile, &self.watch.report, &self.watch.log]
+            .into_iter()
+            .flatten()
+            .map(PathBuf::as_path);
         let read = data.iter().chain(load_model).map(PathBuf::as_path);
         check_apart(read, written.clone())?;
         // A model may take the place of the one that it began as.

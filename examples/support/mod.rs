@@ -13,6 +13,7 @@ pub mod compression_flags;
 pub mod files;
 pub mod flags;
 pub mod latency;
+pub mod log;
 pub mod loss_flags;
 pub mod machine;
 pub mod memory;
@@ -135,6 +136,7 @@ pub fn check_memory(what: &str, bytes: f64, backend: &dyn Backend) -> dlrm::Resu
 /// One line on standard error, and exit code 1.
 pub fn fail(error: impl Display) -> ExitCode {
     eprintln!("error: {error}");
+    tracing::error!(reason = %error, "end");
     ExitCode::FAILURE
 }
 

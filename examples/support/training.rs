@@ -66,9 +66,12 @@ pub fn run(
         split.train().len(),
         split.test(flags.full_test).len()
     );
+    let (train_rows, test_rows) = (split.train().len(), split.test(flags.full_test).len());
+    tracing::info!(rows = rows.rows(), train_rows, test_rows, seconds = reading.as_secs_f64(), "rows");
     let (model, records) = train(flags, recipe, &backend, (&*rows, &split), kept, &mut watch)?;
     let record = records.into_iter().last().expect("a pass ends with an evaluation");
     let trained = if flags.checkpoint.inference_only { 0 } else { split.train().len() as u64 * flags.epochs };
+    tracing::info!(steps = record.step, "end");
     print!("{}", Report { record: &record, rows: trained, reading });
     Ok(Trained { model, rows, split, record })
 }
@@ -93,6 +96,7 @@ fn train(
     signals::listen();
     let count = params.count();
     eprintln!("{count} parameters, {:.1} MB; {}", 4e-6 * count as f64, backend.describe());
+    tracing::info!(parameters = count, backend = backend.describe(), "model");
     let policy = flags.policy(recipe, split.train().len())?;
     if flags.watch.mlperf_logging {
         watch.push(MlPerf::new(flags, &policy, watch.began()));

@@ -1,5 +1,6 @@
 //! Flags about files that a run is watched by.
 
+use super::log::Log;
 use super::watch::Watch;
 use clap::Args;
 use dlrm::checkpoint;
@@ -23,6 +24,9 @@ pub struct WatchFlags {
     /// A page of HTML to write in the end: learning curves, ROC, calibration, time by operation, all flags.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// A file to write what happens to the end of, one JSON object a line, with time and level.
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
     /// Print lines of MLPerf's log, ":::MLLOG {...}".
     #[arg(long)]
     pub mlperf_logging: bool,
@@ -34,6 +38,9 @@ impl WatchFlags {
         let mut all: Vec<Box<dyn Observer + Send>> = vec![Box::new(Watch::new(json)?)];
         if let Some(folder) = &self.tensorboard {
             all.push(Box::new(TensorBoard::new(folder, steps, self.log_every, self.histograms)?));
+        }
+        if let Some(path) = &self.log {
+            all.push(Box::new(Log::open(path, self.log_every, steps)?));
         }
         self.report.as_deref().map_or(Ok(()), checkpoint::check_path)?;
         let began = SystemTime::now();
