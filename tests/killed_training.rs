@@ -138,7 +138,7 @@ fn without_a_directory_nothing_is_kept_and_twice_quits_at_once() {
     let start = |flags: &str| {
         let mut command = command(folder.path(), flags, "none", "");
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let said = until_it_says(" parameters, ", &mut child);
+        let said = until_it_says(" MB; ", &mut child);
         signal(&child, "-INT");
         (child, said)
     };
