@@ -76,7 +76,11 @@ impl Cpu {
     pub fn with_isa(threads: usize, isa: Isa) -> Self {
         let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("dlrm-{i}")).build();
         let pool = pool.unwrap_or_else(|e| panic!("Cpu: {threads} threads: {e}"));
-        Cpu { isa, threads: pool.current_num_threads(), pool, sortable: AtomicUsize::new(0) }
+        let cpu = Cpu { isa, threads: pool.current_num_threads(), pool, sortable: AtomicUsize::new(0) };
+        // Room for matrix products. Left to the first of each thread, it would be made when that gets its first piece of
+        // one, which on a busy machine may be any step.
+        cpu.broadcast(|_| with_scratch(|scratch| scratch.reserve(0)));
+        cpu
     }
 
     /// How many threads work.
@@ -94,8 +98,8 @@ impl Cpu {
         self.pool.broadcast(|thread| f(thread.index()))
     }
 
-    /// Makes room for sorting `lookups` lookups on every thread. Left to the first sort of each, it would be made
-    /// when chance gives a thread the longest list, which on a busy machine may be any step.
+    /// Makes room for sorting `lookups` lookups on every thread, for the same reason: chance may give any thread the
+    /// longest list.
     fn reserve_sort(&self, lookups: usize) {
         if lookups > self.sortable.load(Ordering::Relaxed) {
             self.broadcast(|_| with_scratch(|scratch| scratch.reserve(lookups)));
