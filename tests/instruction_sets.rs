@@ -235,15 +235,44 @@ const TRAINED: [(Training, [(&str, u32); 3]); 4] = [
     (Training::Dcn(RULES[3]), [("avx512", 0x7db1_f88c), ("avx2", 0x7db1_f88c), ("scalar", 0x283b_50e3)]),
 ];
 
+fn checksum(words: impl IntoIterator<Item = u32>) -> u32 {
+    crc32fast::hash(&words.into_iter().flat_map(u32::to_le_bytes).collect::<Vec<u8>>())
+}
+
+/// The checksum of the functions of the C library that a training takes numbers from: those above are of one that has
+/// [`MATH`], which glibc 2.36 does on a processor with FMA.
+fn math() -> u32 {
+    let single = (1..20_000).flat_map(|i| {
+        let x = i as f32 * 1e-3;
+        [(-x).exp(), (-x).exp().ln_1p(), x.ln()].map(f32::to_bits)
+    });
+    let double = (1..20_000).flat_map(|i| {
+        let x = f64::from(i) * 5e-5;
+        let bits = [x.ln(), x.cos(), x.sin()].map(f64::to_bits);
+        bits.map(|bits| bits as u32 ^ (bits >> 32) as u32)
+    });
+    checksum(single.chain(double))
+}
+
+const MATH: u32 = 0x9cc8_ddce;
+
 #[test]
 fn a_trained_model_has_the_bits_it_had_on_another_day_on_any_number_of_threads() {
+    let known = math() == MATH;
+    if !known {
+        eprintln!("another C library ({:#010x}): checksums are compared between threads alone", math());
+    }
     let mut differ = Vec::new();
     for (training, expected) in TRAINED {
         for isa in Isa::available() {
-            let (_, expected) = expected.into_iter().find(|(name, _)| *name == isa.name()).expect("one of the three");
+            let trained = |threads| checksum(trained(&Arc::new(Cpu::with_isa(threads, isa)), training));
+            let (_, on_that_day) =
+                expected.into_iter().find(|(name, _)| *name == isa.name()).expect("one of the three");
+            // Compiled for a processor with FMA scalar code rounds once, as the other two do.
+            let comparable = known && !(isa == Isa::scalar() && cfg!(target_feature = "fma"));
+            let expected = if comparable { on_that_day } else { trained(4) };
             for threads in [1, 2, 3, 5, 8] {
-                let bits = trained(&Arc::new(Cpu::with_isa(threads, isa)), training);
-                let found = crc32fast::hash(&bits.into_iter().flat_map(u32::to_le_bytes).collect::<Vec<u8>>());
+                let found = trained(threads);
                 if found != expected {
                     differ.push(format!("{training:?}, {}, {threads} threads: {found:#010x}", isa.name()));
                 }
