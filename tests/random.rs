@@ -282,7 +282,7 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
         ("--quantize-emb-with-bit=5", "[possible values: 4, 8, 16, 32]"),
         ("--save-model=/nonexistent/m.safetensors", "/nonexistent/m.safetensors: No such file or directory"),
         ("--load-model=/nonexistent/m.safetensors", "/nonexistent/m.safetensors: No such file or directory"),
-        ("--mlperf-logging", "--mlperf-logging: random prints no MLPerf log yet"),
+        ("--mlperf-logging", "--mlperf-logging: random's ids have no quality to reach"),
         ("--plot-compute-graph", "--plot-compute-graph: no graph is drawn"),
         ("--data=6", "'--data'"),
     ] {

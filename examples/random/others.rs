@@ -65,8 +65,8 @@ impl OtherFlags {
         let refused = [
             (
                 self.mlperf_logging,
-                "--mlperf-logging: random prints no MLPerf log yet; criteo_kaggle tests with AUC and log loss, and \
-                 writes them with --json",
+                "--mlperf-logging: random's ids have no quality to reach; criteo_kaggle and criteo_terabyte print MLPerf's \
+                 log",
             ),
             (
                 self.plot_compute_graph,
