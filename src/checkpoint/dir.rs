@@ -24,10 +24,14 @@ pub struct CheckpointDir {
     files: Arc<dyn FileSystem>,
     /// None where the file system has no locks.
     _lock: Option<File>,
+    /// Whether it was not there before.
+    made: bool,
 }
 
 /// Around the step in a file's name.
 const NAME: [&str; 2] = ["step-", ".safetensors"];
+
+const LOCK: &str = ".lock";
 
 /// Behind the name of a file that is being written.
 const PART: &str = ".part";
@@ -43,8 +47,9 @@ impl CheckpointDir {
         if path.exists() && !path.is_dir() {
             return Err(Error::file(path, "not a directory, expected one for checkpoints"));
         }
+        let made = !path.exists();
         std::fs::create_dir_all(path).map_err(|e| Error::io(path, e))?;
-        let lock_path = path.join(".lock");
+        let lock_path = path.join(LOCK);
         let lock = File::create(&lock_path).map_err(|e| Error::io(&lock_path, e))?;
         let lock = match lock.try_lock() {
             Ok(()) => Some(lock),
@@ -54,7 +59,9 @@ impl CheckpointDir {
             }
             Err(TryLockError::Error(_)) => None,
         };
-        CheckpointDir::with_files(path, keep, Arc::new(Disk), lock)
+        let mut dir = CheckpointDir::with_files(path, keep, Arc::new(Disk), lock)?;
+        dir.made = made;
+        Ok(dir)
     }
 
     pub(super) fn with_files(
@@ -63,7 +70,7 @@ impl CheckpointDir {
         files: Arc<dyn FileSystem>,
         lock: Option<File>,
     ) -> Result<CheckpointDir> {
-        let dir = CheckpointDir { path: path.to_owned(), keep, files, _lock: lock };
+        let dir = CheckpointDir { path: path.to_owned(), keep, files, _lock: lock, made: false };
         for name in dir.list()? {
             let left = name.strip_prefix('.').and_then(|name| name.strip_suffix(PART));
             if left.and_then(step_of).is_some() {
@@ -159,6 +166,17 @@ impl CheckpointDir {
 
     fn list(&self) -> Result<Vec<String>> {
         self.files.list(&self.path).map_err(|e| Error::io(&self.path, e))
+    }
+}
+
+impl Drop for CheckpointDir {
+    /// Of a run that has ended before its first checkpoint nothing stays.
+    fn drop(&mut self) {
+        if self.made && self.steps().is_ok_and(|steps| steps.is_empty()) {
+            // What is left is empty, and in nobody's way.
+            let _ = std::fs::remove_file(self.path.join(LOCK));
+            let _ = std::fs::remove_dir(&self.path);
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub const COMMANDS: &[&str] = &[
     "criteo_kaggle --data rows.tsv --checkpoint-dir kept --top-mlp 4-1 --bottom-mlp 13-16 --resume --optimizer adam",
     "criteo_kaggle --data rows.tsv --checkpoint-dir kept --top-mlp 4-1 --bottom-mlp 13-16 --resume --full-test",
     "criteo_kaggle --data other.tsv --no-cache --checkpoint-dir kept --top-mlp 4-1 --bottom-mlp 13-16 --resume",
+    "criteo_kaggle --data none.tsv --checkpoint-dir new",
     "criteo_kaggle --data rows.tsv --checkpoint-dir torn --top-mlp 4-1 --bottom-mlp 13-16 --resume",
     "criteo_kaggle --data rows.tsv --tensorboard rows.tsv/events",
     "criteo_kaggle --data rows.tsv --report rows.tsv",
