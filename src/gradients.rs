@@ -68,8 +68,8 @@ impl Gradients {
     /// Whether every gradient is finite, in little time: each number is looked at once, and tables' rows are not summed.
     /// (What is a few billion times smaller than the largest `f32` is never taken for infinite.)
     pub fn all_finite(&self, backend: &dyn Backend) -> bool {
-        let dense = self.dense.iter().filter(|slot| slot.filled);
-        dense.into_iter().all(|slot| backend.all_finite(1.0, &slot.value)) && self.tables.all_finite(backend)
+        let mut dense = self.dense.iter().filter(|slot| slot.filled);
+        dense.all(|slot| backend.all_finite(1.0, &slot.value)) && self.tables.all_finite(backend)
     }
 
     /// Multiplies every gradient by `a`.

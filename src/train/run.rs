@@ -179,23 +179,21 @@ impl<M: Model> Trainer<M> {
     /// Saves the run if that is `due`, for whatever reason, and ends it if somebody asks for that before it is `over`.
     fn save(&self, run: &Run, position: Position, around: &mut Around<'_>, due: bool, over: bool) -> Result<()> {
         let interrupted = !over && around.observer.interrupted();
+        let is_due = |checkpoints: &Checkpoints| due || interrupted || checkpoints.due(self.steps);
+        let state = around.checkpoints.as_deref().is_some_and(is_due).then(|| self.state(run, position, around));
         if let Some(checkpoints) = &mut around.checkpoints {
-            if due || interrupted || checkpoints.due(self.steps) {
-                let state = self.state(run, position, around);
-                let checkpoints = around.checkpoints.as_mut().expect("just seen");
-                let tensors = self.run_tensors(&run.best);
-                checkpoints.save(&**self.params.backend(), &state, tensors, around.observer);
-            } else {
-                checkpoints.poll(around.observer);
+            match state {
+                Some(state) => {
+                    let tensors = self.run_tensors(&run.best);
+                    checkpoints.save(&**self.params.backend(), &state, tensors, around.observer);
+                }
+                None => checkpoints.poll(around.observer),
+            }
+            if interrupted {
+                checkpoints.finish(around.observer);
             }
         }
-        if !interrupted {
-            return Ok(());
-        }
-        if let Some(checkpoints) = &mut around.checkpoints {
-            checkpoints.finish(around.observer);
-        }
-        Err(Error::Interrupted { step: self.steps })
+        if interrupted { Err(Error::Interrupted { step: self.steps }) } else { Ok(()) }
     }
 
     fn state(&self, run: &Run, position: Position, around: &Around<'_>) -> RunState {
