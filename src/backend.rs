@@ -5,17 +5,18 @@
 //! decided below this line. [`Cpu`] is the backend of this crate.
 
 mod cpu;
-mod row_grads;
 mod rule;
 mod storage;
+mod table_grads;
 
 pub use cpu::Cpu;
 pub use dlrm_kernels::embedding_bag::Pooling;
 pub use dlrm_kernels::gemm::{Activation, Beta};
-pub use row_grads::TableGrads;
-pub use rule::{State, UpdateRule};
+pub use rule::{State, UpdateRule, UpdateStep};
 pub use storage::{DenseParameter, PackedWeight, RowFormat, StoredRows, Table, WeightFormat};
+pub use table_grads::{TableGrads, Touched};
 
+use crate::error::Result;
 use crate::jagged::JaggedTensor;
 use crate::random::mix;
 use crate::tensor::Tensor;
@@ -151,6 +152,28 @@ pub trait Backend: Debug + Send + Sync {
         let _ = name;
     }
 
+    /// Everything called so far is to be computed, without a wait for it. Called once a step; where each operation is
+    /// done when it returns, there is nothing to do.
+    fn submit(&self) {}
+
+    /// Whether everything computed so far can be trusted. What a device computes after it has failed is no numbers, and
+    /// whoever looks at some asks here before believing them.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) if the device is lost, or has run out of memory.
+    fn status(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Of how many steps the losses are best looked at together. 1 where they are at hand; a device is waited for
+    /// that often.
+    fn steps_between_looks(&self) -> usize {
+        1
+    }
+
+    /// Gradients of so many tables, of which none is there yet.
+    fn table_grads(&self, tables: usize) -> Box<dyn TableGrads>;
+
     /// Fills a table from independent uniform draws on `[low, high)`, a function of `key` alone.
     fn fill_uniform(&self, table: &mut Table, key: u64, low: f64, high: f64);
 
@@ -234,7 +257,7 @@ pub trait Backend: Debug + Send + Sync {
         pooling: Pooling,
         bags: &[JaggedTensor],
         grad_out: &mut Tensor,
-        grads: &mut TableGrads,
+        grads: &mut dyn TableGrads,
         first: usize,
     );
 
@@ -250,7 +273,7 @@ pub trait Backend: Debug + Send + Sync {
         pooling: Pooling,
         bags: &[JaggedTensor],
         grad_out: &Tensor,
-        grads: &mut TableGrads,
+        grads: &mut dyn TableGrads,
         first: usize,
     );
 
@@ -296,40 +319,31 @@ pub trait Backend: Debug + Send + Sync {
     /// `Σ x²`, summed in `f64` in an order that depends on the length alone.
     fn sum_of_squares(&self, x: &Tensor) -> f64;
 
-    /// Whether every `factor · x` is finite: neither NaN nor infinite, nor beyond what `f32` holds.
-    fn all_finite(&self, factor: f32, x: &Tensor) -> bool;
+    /// Looks whether every `factor · x` is finite: neither NaN nor infinite, nor beyond what `f32` holds. If one is not,
+    /// `found`, one number, becomes 1; else it stays.
+    fn check_finite(&self, factor: f32, x: &Tensor, found: &mut Tensor);
 
     /// Writes out the sum of every row's gradient, that would be made by
     /// [`update_tables`](Self::update_tables), for whoever wants to change gradients before.
-    fn sum_table_grads(&self, grads: &mut TableGrads);
+    fn sum_table_grads(&self, grads: &mut dyn TableGrads);
 
     /// The gradient of `l2 / 2 · Σ w²` over the rows that have a gradient, each once, added to it:
     /// `g ← g + l2 · w`.
     ///
     /// # Panics
     /// If the gradients are not [summed](Self::sum_table_grads).
-    fn add_l2(&self, l2: f32, tables: &[Table], grads: &mut TableGrads);
+    fn add_l2(&self, l2: f32, tables: &[Table], grads: &mut dyn TableGrads);
 
     /// One step of an optimizer on every dense parameter that has a gradient, packed copies
-    /// included; `t` counts steps from 1.
+    /// included.
     fn update_dense<'a>(
         &self,
-        rule: UpdateRule,
-        lr: f32,
-        t: u64,
+        step: UpdateStep<'_>,
         parameters: &mut [DenseParameter],
         grads: &'a DenseGrads<'a>,
         states: &mut [State],
     );
 
     /// One step of an optimizer on the touched rows of all tables.
-    fn update_tables(
-        &self,
-        rule: UpdateRule,
-        lr: f32,
-        t: u64,
-        tables: &mut [Table],
-        grads: &TableGrads,
-        states: &mut [State],
-    );
+    fn update_tables(&self, step: UpdateStep<'_>, tables: &mut [Table], grads: &dyn TableGrads, states: &mut [State]);
 }

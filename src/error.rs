@@ -47,6 +47,9 @@ pub enum Error {
     /// A batch that does not fit the model it is given to.
     #[error("batch: {0}")]
     Batch(String),
+    /// A device that computes cannot be used, or no longer: what it is, and what is the matter.
+    #[error("{0}")]
+    Device(String),
     /// The loss or a gradient is no longer a number.
     #[error("step {step}: {fault}{}", after(fault, *skipped))]
     Diverged {

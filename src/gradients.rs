@@ -31,13 +31,13 @@ impl Slot {
 #[derive(Debug)]
 pub struct Gradients {
     dense: Vec<Slot>,
-    tables: TableGrads,
+    tables: Box<dyn TableGrads>,
 }
 
 impl Gradients {
     /// No gradient yet, for each of `params`.
     pub fn new(params: &Parameters) -> Self {
-        let mut g = Gradients { dense: Vec::new(), tables: TableGrads::new(params.tables().len()) };
+        let mut g = Gradients { dense: Vec::new(), tables: params.backend().table_grads(params.tables().len()) };
         g.dense.resize_with(params.dense().len(), Slot::default);
         g
     }
@@ -56,20 +56,22 @@ impl Gradients {
 
     /// The ids of the rows of a table that have a gradient, rising, each once, and their gradients
     /// (`rows × D`); none if the last backward pass did not reach it.
-    pub fn table(&self, id: TableId) -> (&[u32], Vec<f32>) {
+    pub fn table(&self, id: TableId) -> (Vec<u32>, Vec<f32>) {
         (self.tables.rows(id.0), self.tables.values(id.0))
     }
 
     /// The gradients of all tables.
-    pub fn tables(&self) -> &TableGrads {
-        &self.tables
+    pub fn tables(&self) -> &dyn TableGrads {
+        &*self.tables
     }
 
-    /// Whether every gradient is finite, in little time: each number is looked at once, and tables' rows are not summed.
-    /// (What is a few billion times smaller than the largest `f32` is never taken for infinite.)
-    pub fn all_finite(&self, backend: &dyn Backend) -> bool {
-        let mut dense = self.dense.iter().filter(|slot| slot.filled);
-        dense.all(|slot| backend.all_finite(1.0, &slot.value)) && self.tables.all_finite(backend)
+    /// Looks whether every gradient is finite, in little time: each number is looked at once, and tables' rows are not
+    /// summed. (What is a few billion times smaller than the largest `f32` is never taken for infinite.) If one is not,
+    /// `found`, one number, becomes 1.
+    pub fn check_finite(&self, backend: &dyn Backend, found: &mut Tensor) {
+        let dense = self.dense.iter().filter(|slot| slot.filled);
+        dense.for_each(|slot| backend.check_finite(1.0, &slot.value, found));
+        self.tables.check_finite(backend, found);
     }
 
     /// Multiplies every gradient by `a`.
@@ -92,24 +94,26 @@ impl Gradients {
 
     /// The Euclidean norms of all gradients. What an update makes of them afterwards is the same, bit for bit.
     pub fn norms(&mut self, backend: &dyn Backend) -> Norms {
-        backend.sum_table_grads(&mut self.tables);
+        backend.sum_table_grads(&mut *self.tables);
         let dense = self.dense.iter().filter(|slot| slot.filled).map(|slot| backend.sum_of_squares(&slot.value));
-        let embeddings = self.tables.sums_mut().map(|sums| backend.sum_of_squares(sums));
-        Norms { dense: dense.sum::<f64>().sqrt(), embeddings: embeddings.sum::<f64>().sqrt() }
+        let mut embeddings = 0.0;
+        self.tables.for_each_sum(&mut |sums| embeddings += backend.sum_of_squares(sums));
+        Norms { dense: dense.sum::<f64>().sqrt(), embeddings: embeddings.sqrt() }
     }
 
     /// Adds the gradient of `l2 / 2 · Σ w²`, over the rows of tables that have a gradient, each once however often it
     /// was looked up: L2 regularisation that leaves the other rows alone.
     pub fn add_l2_embeddings(&mut self, params: &Parameters, l2: f32) {
-        params.backend().sum_table_grads(&mut self.tables);
-        params.backend().add_l2(l2, params.tables(), &mut self.tables);
+        params.backend().sum_table_grads(&mut *self.tables);
+        params.backend().add_l2(l2, params.tables(), &mut *self.tables);
     }
 
     /// Every gradient of a dense parameter, and the gradients of each table's rows.
     fn for_each(&mut self, backend: &dyn Backend, mut f: impl FnMut(&mut Tensor)) {
-        backend.sum_table_grads(&mut self.tables);
+        backend.sum_table_grads(&mut *self.tables);
         let dense = self.dense.iter_mut().filter(|slot| slot.filled).map(|slot| &mut slot.value);
-        dense.chain(self.tables.sums_mut()).for_each(&mut f);
+        dense.for_each(&mut f);
+        self.tables.for_each_sum(&mut f);
     }
 
     /// For an operation's backward: where the gradient of dense parameter `id` goes, and whether
@@ -138,7 +142,7 @@ impl Gradients {
     }
 
     /// For an operation's backward: where the gradients of tables go.
-    pub(crate) fn tables_mut(&mut self) -> &mut TableGrads {
-        &mut self.tables
+    pub(crate) fn tables_mut(&mut self) -> &mut dyn TableGrads {
+        &mut *self.tables
     }
 }

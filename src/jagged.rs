@@ -1,6 +1,7 @@
 //! Ragged lists of ids: one bag a sample, as one embedding table sees a batch.
 
 use crate::error::{Error, Result};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// `B` bags of ids in compressed-row form, for one embedding table.
 ///
@@ -17,12 +18,36 @@ pub struct JaggedTensor {
     /// As many as values if there are weights, and else none: the memory stays.
     weights: Vec<f32>,
     weighted: bool,
+    stamp: Stamp,
+}
+
+/// A number for what a list holds, given when someone asks for it; every change takes it away.
+#[derive(Debug, Default)]
+struct Stamp(AtomicU64);
+
+impl Clone for Stamp {
+    fn clone(&self) -> Self {
+        Stamp(AtomicU64::new(self.0.load(Ordering::Relaxed)))
+    }
+}
+
+impl PartialEq for Stamp {
+    /// It is no part of what is compared.
+    fn eq(&self, _: &Stamp) -> bool {
+        true
+    }
 }
 
 impl Default for JaggedTensor {
     /// No bag at all (`B = 0`).
     fn default() -> Self {
-        JaggedTensor { values: Vec::new(), offsets: vec![0], weights: Vec::new(), weighted: false }
+        JaggedTensor {
+            values: Vec::new(),
+            offsets: vec![0],
+            weights: Vec::new(),
+            weighted: false,
+            stamp: Stamp::default(),
+        }
     }
 }
 
@@ -49,7 +74,8 @@ impl JaggedTensor {
         {
             return bad(format!("{} weights for {} ids", w.len(), values.len()));
         }
-        Ok(JaggedTensor { values, offsets, weighted: weights.is_some(), weights: weights.unwrap_or_default() })
+        let weighted = weights.is_some();
+        Ok(JaggedTensor { values, offsets, weighted, weights: weights.unwrap_or_default(), stamp: Stamp::default() })
     }
 
     /// One id a bag: what a row of Criteo has in each categorical column.
@@ -89,8 +115,26 @@ impl JaggedTensor {
         &self.values[self.offsets[b] as usize..self.offsets[b + 1] as usize]
     }
 
+    /// A number that lists have in common only if they hold the same: of this process, and not 0. A backend on a device
+    /// knows by it what is there already.
+    pub fn stamp(&self) -> u64 {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let Stamp(stamp) = &self.stamp;
+        if stamp.load(Ordering::Relaxed) == 0 {
+            // Two threads that ask at once must get one answer.
+            let new = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+            let _ = stamp.compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        stamp.load(Ordering::Relaxed)
+    }
+
+    fn changed(&mut self) {
+        *self.stamp.0.get_mut() = 0;
+    }
+
     /// Removes every bag, and keeps the memory for the next batch.
     pub fn clear(&mut self) {
+        self.changed();
         self.values.clear();
         self.offsets.truncate(1);
         self.weights.clear();
@@ -103,12 +147,14 @@ impl JaggedTensor {
     /// If the ids no longer fit `u32` offsets, or if earlier bags have weights.
     pub fn push_bag(&mut self, ids: &[u32]) {
         assert!(!self.weighted, "push_bag: unweighted bag after weighted ones");
+        self.changed();
         self.values.extend_from_slice(ids);
         self.offsets.push(u32::try_from(self.values.len()).expect("at most u32::MAX ids"));
     }
 
     /// Gives each lookup the weight `weight(id)`, in the memory it already has.
     pub(crate) fn weigh(&mut self, weight: impl Fn(u32) -> f32) {
+        self.changed();
         self.weighted = true;
         self.weights.clear();
         self.weights.extend(self.values.iter().map(|&id| weight(id)));
@@ -116,6 +162,7 @@ impl JaggedTensor {
 
     /// Puts `map(id)` in the place of each id.
     pub(crate) fn map_ids(&mut self, map: impl Fn(u32) -> u32) {
+        self.changed();
         self.values.iter_mut().for_each(|id| *id = map(*id));
     }
 
@@ -125,5 +172,6 @@ impl JaggedTensor {
         self.offsets.clone_from(&other.offsets);
         self.weights.clone_from(&other.weights);
         self.weighted = other.weighted;
+        self.stamp.clone_from(&other.stamp);
     }
 }

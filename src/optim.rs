@@ -4,8 +4,10 @@ pub mod schedule;
 
 pub use crate::backend::{State, UpdateRule};
 
+use crate::backend::UpdateStep;
 use crate::gradients::Gradients;
 use crate::parameters::{DenseId, Parameters};
+use crate::tensor::Tensor;
 
 /// The learning rates of a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,11 +68,27 @@ impl Optimizer {
     /// # Panics
     /// If `params` or `grads` are not those of the parameters this optimizer was made for.
     pub fn step(&mut self, params: &mut Parameters, grads: &Gradients, lr: impl Into<LearningRates>) {
+        self.step_unless(None, params, grads, lr);
+    }
+
+    /// The same, unless that one number is not 0: see [`Gradients::check_finite`].
+    ///
+    /// # Panics
+    /// As [`step`](Self::step).
+    pub fn step_unless(
+        &mut self,
+        unless: Option<&Tensor>,
+        params: &mut Parameters,
+        grads: &Gradients,
+        lr: impl Into<LearningRates>,
+    ) {
         self.steps += 1;
         let lr = lr.into();
         let backend = params.backend().clone();
         let dense = |i| grads.dense(DenseId(i));
-        backend.update_dense(self.rule, lr.dense, self.steps, params.dense_mut(), &dense, &mut self.dense);
-        backend.update_tables(self.rule, lr.sparse, self.steps, params.tables_mut(), grads.tables(), &mut self.tables);
+        let step = UpdateStep { rule: self.rule, lr: lr.dense, t: self.steps, unless };
+        backend.update_dense(step, params.dense_mut(), &dense, &mut self.dense);
+        let step = UpdateStep { lr: lr.sparse, ..step };
+        backend.update_tables(step, params.tables_mut(), grads.tables(), &mut self.tables);
     }
 }

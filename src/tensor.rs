@@ -116,7 +116,17 @@ impl Tensor {
     /// If the lengths differ.
     pub fn copy_from_slice(&mut self, values: &[f32]) {
         assert_eq!(self.len(), values.len(), "Tensor: shape {:?} from {} values", self.shape(), values.len());
-        self.as_mut_slice().copy_from_slice(values);
+        self.data.overwrite().copy_from_slice(values);
+    }
+
+    /// Where the elements are, for a backend on a device.
+    pub fn buffer(&self) -> &Buffer {
+        &self.data
+    }
+
+    /// The same, to write.
+    pub fn buffer_mut(&mut self) -> &mut Buffer {
+        &mut self.data
     }
 
     /// The same numbers as an ndarray view.

@@ -83,7 +83,7 @@ fn a_step_is_counted_call_by_call() {
         ("loss", 1, 0, streamed(2 * B), none, none),
         ("loss_backward", 1, 0, streamed(3 * B), none, none),
         // Each weight and bias, and the pooled rows.
-        ("all_finite", 4 + 4 + 1, 0, streamed(weights + biases + pooled), none, none),
+        ("check_finite", 4 + 4 + 1, 0, streamed(weights + biases + pooled), none, none),
         ("update_dense", 1, 2 * (weights + biases), streamed(5 * weights + 3 * biases), none, none),
         ("update_tables", 1, (18 + 2 * 8) * 16, streamed(2 * 8 + 18 + 18 * 16), none, Rows::new(8, 16)),
     ] {
@@ -164,7 +164,7 @@ fn a_trace_has_every_call_in_its_phase() {
         assert_eq!((calls.clone().count() as u64, calls.map(|e| e.time).sum::<Duration>()), (count, time), "{entry:?}");
         // The reference's programs do not look whether gradients are finite.
         let known = reference_operators(entry.operator).is_some();
-        assert_eq!(known, entry.operator != "all_finite", "{}", entry.operator);
+        assert_eq!(known, entry.operator != "check_finite", "{}", entry.operator);
     }
     // Phases follow one another, and calls in them; the last call ends with its phase.
     let end = |e: &Event| e.start + e.time;

@@ -11,10 +11,11 @@ mod interaction;
 mod linear;
 mod loss;
 mod quantized;
+mod row_grads;
 mod update;
 
 use super::{Activation, Backend, Beta, DenseGrads, Dropout, Interaction, LinearGrads, LossKind, Pooling};
-use crate::backend::{DenseParameter, PackedWeight, RowFormat, State, Table, TableGrads, UpdateRule, WeightFormat};
+use crate::backend::{DenseParameter, PackedWeight, RowFormat, State, Table, TableGrads, UpdateStep, WeightFormat};
 use crate::jagged::JaggedTensor;
 use crate::random::Stream;
 use crate::tensor::Tensor;
@@ -201,6 +202,10 @@ impl Backend for Cpu {
         });
     }
 
+    fn table_grads(&self, tables: usize) -> Box<dyn TableGrads> {
+        Box::new(row_grads::CpuTableGrads::new(tables))
+    }
+
     fn fill_uniform(&self, table: &mut Table, key: u64, low: f64, high: f64) {
         self.pool.install(|| {
             table.values_mut().par_chunks_mut(FILL_CHUNK).enumerate().for_each(|(i, chunk)| {
@@ -298,7 +303,7 @@ impl Backend for Cpu {
         pooling: Pooling,
         bags: &[JaggedTensor],
         grad_out: &mut Tensor,
-        grads: &mut TableGrads,
+        grads: &mut dyn TableGrads,
         first: usize,
     ) {
         embedding::backward(self, tables, pooling, bags, grad_out, grads, first);
@@ -314,7 +319,7 @@ impl Backend for Cpu {
         pooling: Pooling,
         bags: &[JaggedTensor],
         grad_out: &Tensor,
-        grads: &mut TableGrads,
+        grads: &mut dyn TableGrads,
         first: usize,
     ) {
         embedding::gather_weights_backward(self, tables, pooling, bags, grad_out, grads, first);
@@ -367,40 +372,30 @@ impl Backend for Cpu {
         adjust::sum_of_squares(x)
     }
 
-    fn all_finite(&self, factor: f32, x: &Tensor) -> bool {
-        adjust::all_finite(self, factor, x)
+    fn check_finite(&self, factor: f32, x: &Tensor, found: &mut Tensor) {
+        adjust::check_finite(self, factor, x, found);
     }
 
-    fn sum_table_grads(&self, grads: &mut TableGrads) {
+    fn sum_table_grads(&self, grads: &mut dyn TableGrads) {
         embedding::sum(self, grads);
     }
 
-    fn add_l2(&self, l2: f32, tables: &[Table], grads: &mut TableGrads) {
+    fn add_l2(&self, l2: f32, tables: &[Table], grads: &mut dyn TableGrads) {
         embedding::add_l2(self, l2, tables, grads);
     }
 
     fn update_dense<'a>(
         &self,
-        rule: UpdateRule,
-        lr: f32,
-        t: u64,
+        step: UpdateStep<'_>,
         parameters: &mut [DenseParameter],
         grads: &'a DenseGrads<'a>,
         states: &mut [State],
     ) {
-        update::dense(self, update::Step { rule, lr, t }, parameters, grads, states);
+        update::dense(self, step, parameters, grads, states);
     }
 
-    fn update_tables(
-        &self,
-        rule: UpdateRule,
-        lr: f32,
-        t: u64,
-        tables: &mut [Table],
-        grads: &TableGrads,
-        states: &mut [State],
-    ) {
-        update::tables(self, update::Step { rule, lr, t }, tables, grads, states);
+    fn update_tables(&self, step: UpdateStep<'_>, tables: &mut [Table], grads: &dyn TableGrads, states: &mut [State]) {
+        update::tables(self, step, tables, grads, states);
     }
 }
 

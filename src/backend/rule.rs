@@ -1,6 +1,7 @@
 //! Update rules of the optimizers, and what they remember.
 
 use crate::buffer::Buffer;
+use crate::tensor::Tensor;
 
 /// The update of one parameter `w` with gradient `g` at step `t = 1, 2, …` and learning rate `lr`.
 ///
@@ -54,6 +55,26 @@ impl UpdateRule {
             UpdateRule::Adagrad { .. } | UpdateRule::RowWiseAdagrad { .. } => [rows * dim, 0],
             UpdateRule::Adam { .. } => [rows * dim; 2],
         }
+    }
+}
+
+/// One step of an optimizer.
+#[derive(Debug, Clone, Copy)]
+pub struct UpdateStep<'a> {
+    /// The rule.
+    pub rule: UpdateRule,
+    /// The learning rate.
+    pub lr: f32,
+    /// Which step it is, from 1.
+    pub t: u64,
+    /// Nothing changes if this one number is not 0: see [`Backend::check_finite`](super::Backend::check_finite).
+    pub unless: Option<&'a Tensor>,
+}
+
+impl UpdateStep<'_> {
+    /// Whether nothing is to change, for who has the numbers at hand.
+    pub(crate) fn is_off(&self) -> bool {
+        self.unless.is_some_and(|found| found.as_slice()[0] != 0.0)
     }
 }
 

@@ -158,6 +158,16 @@ impl Table {
         self.num_embeddings * self.row_bytes()
     }
 
+    /// Where the rows are, for a backend on a device.
+    pub fn buffer(&self) -> &Buffer {
+        &self.values
+    }
+
+    /// The same, to write.
+    pub fn buffer_mut(&mut self) -> &mut Buffer {
+        &mut self.values
+    }
+
     /// The rows as they are stored.
     pub fn rows(&self) -> StoredRows<'_> {
         match self.format {

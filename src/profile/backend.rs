@@ -4,8 +4,9 @@ use super::trace::Span;
 use super::{Profiled, cost};
 use crate::backend::{
     Activation, Backend, Beta, DenseGrads, DenseParameter, Dropout, Interaction, LinearGrads, LossKind, PackedWeight,
-    Pooling, RowFormat, State, Table, TableGrads, UpdateRule, WeightFormat,
+    Pooling, RowFormat, State, Table, TableGrads, UpdateStep, WeightFormat,
 };
+use crate::error::Result;
 use crate::jagged::JaggedTensor;
 use crate::roofline::Cost;
 use crate::tensor::{Shape, Tensor};
@@ -34,6 +35,22 @@ impl Backend for Profiled {
 
     fn scope(&self, work: &mut (dyn FnMut() + Send)) {
         self.inner.scope(work);
+    }
+
+    fn submit(&self) {
+        self.inner.submit();
+    }
+
+    fn status(&self) -> Result<()> {
+        self.inner.status()
+    }
+
+    fn steps_between_looks(&self) -> usize {
+        self.inner.steps_between_looks()
+    }
+
+    fn table_grads(&self, tables: usize) -> Box<dyn TableGrads> {
+        self.inner.table_grads(tables)
     }
 
     fn fill_uniform(&self, table: &mut Table, key: u64, low: f64, high: f64) {
@@ -168,7 +185,7 @@ impl Backend for Profiled {
         pooling: Pooling,
         bags: &[JaggedTensor],
         grad_out: &mut Tensor,
-        grads: &mut TableGrads,
+        grads: &mut dyn TableGrads,
         first: usize,
     ) {
         let time = timed(|| self.inner.embedding_bags_backward(tables, pooling, bags, grad_out, grads, first));
@@ -191,7 +208,7 @@ impl Backend for Profiled {
         pooling: Pooling,
         bags: &[JaggedTensor],
         grad_out: &Tensor,
-        grads: &mut TableGrads,
+        grads: &mut dyn TableGrads,
         first: usize,
     ) {
         let time = timed(|| self.inner.gather_weights_backward(tables, pooling, bags, grad_out, grads, first));
@@ -269,50 +286,38 @@ impl Backend for Profiled {
         sum
     }
 
-    fn all_finite(&self, factor: f32, x: &Tensor) -> bool {
-        let mut finite = false;
-        let time = timed(|| finite = self.inner.all_finite(factor, x));
-        self.add("all_finite", None, time, cost::streamed(x.len()));
-        finite
+    fn check_finite(&self, factor: f32, x: &Tensor, found: &mut Tensor) {
+        let time = timed(|| self.inner.check_finite(factor, x, found));
+        self.add("check_finite", None, time, cost::streamed(x.len()));
     }
 
-    fn sum_table_grads(&self, grads: &mut TableGrads) {
+    fn sum_table_grads(&self, grads: &mut dyn TableGrads) {
         let cost = cost::sum_table_grads(grads);
         let time = timed(|| self.inner.sum_table_grads(grads));
         self.add("sum_table_grads", None, time, cost);
     }
 
-    fn add_l2(&self, l2: f32, tables: &[Table], grads: &mut TableGrads) {
+    fn add_l2(&self, l2: f32, tables: &[Table], grads: &mut dyn TableGrads) {
         let time = timed(|| self.inner.add_l2(l2, tables, grads));
         self.add("add_l2", None, time, cost::add_l2(grads));
     }
 
     fn update_dense<'a>(
         &self,
-        rule: UpdateRule,
-        lr: f32,
-        t: u64,
+        step: UpdateStep<'_>,
         parameters: &mut [DenseParameter],
         grads: &'a DenseGrads<'a>,
         states: &mut [State],
     ) {
-        let time = timed(|| self.inner.update_dense(rule, lr, t, parameters, grads, states));
+        let time = timed(|| self.inner.update_dense(step, parameters, grads, states));
         let updated = parameters.iter().enumerate().filter(|&(i, _)| grads(i).is_some());
         let mut all = Cost::default();
-        updated.for_each(|(_, parameter)| all += cost::update_dense(rule, parameter));
+        updated.for_each(|(_, parameter)| all += cost::update_dense(step.rule, parameter));
         self.add("update_dense", None, time, all);
     }
 
-    fn update_tables(
-        &self,
-        rule: UpdateRule,
-        lr: f32,
-        t: u64,
-        tables: &mut [Table],
-        grads: &TableGrads,
-        states: &mut [State],
-    ) {
-        let time = timed(|| self.inner.update_tables(rule, lr, t, tables, grads, states));
-        self.add("update_tables", None, time, cost::update_tables(rule, grads));
+    fn update_tables(&self, step: UpdateStep<'_>, tables: &mut [Table], grads: &dyn TableGrads, states: &mut [State]) {
+        let time = timed(|| self.inner.update_tables(step, tables, grads, states));
+        self.add("update_tables", None, time, cost::update_tables(step.rule, grads));
     }
 }

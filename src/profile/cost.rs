@@ -3,7 +3,9 @@
 //! Multiply-adds count as two operations; comparisons, exponentials and logarithms as none. Each
 //! array is streamed once, however often a kernel comes back to it.
 
-use crate::backend::{Activation, Beta, DenseParameter, Interaction, LinearGrads, Table, TableGrads, UpdateRule};
+use crate::backend::{
+    Activation, Beta, DenseParameter, Interaction, LinearGrads, Table, TableGrads, Touched, UpdateRule,
+};
 use crate::jagged::JaggedTensor;
 use crate::roofline::{Cost, Rows};
 use crate::tensor::Tensor;
@@ -101,11 +103,9 @@ pub(super) fn update_dense(rule: UpdateRule, parameter: &DenseParameter) -> Cost
 
 /// An optimizer's step on the touched rows of tables, and of the state beside them: each row's
 /// gradient is summed first, over its lookups.
-pub(super) fn update_tables(rule: UpdateRule, grads: &TableGrads) -> Cost {
+pub(super) fn update_tables(rule: UpdateRule, grads: &dyn TableGrads) -> Cost {
     let mut cost = Cost::default();
-    for gradient in (0..grads.len()).filter_map(|t| grads.gradient(t)) {
-        let (rows, dim) = (gradient.rows().len(), gradient.dim);
-        let lookups = gradient.len() - rows;
+    for Touched { rows, lookups, dim } in (0..grads.tables()).filter_map(|t| grads.touched(t)) {
         cost += Cost {
             flops: (lookups * dim) as u64 + flops_an_element(rule) * (rows * dim) as u64,
             rows_updated: Rows::new(rows, dim),
@@ -118,21 +118,18 @@ pub(super) fn update_tables(rule: UpdateRule, grads: &TableGrads) -> Cost {
 }
 
 /// Sums of gradients, written out.
-pub(super) fn sum_table_grads(grads: &TableGrads) -> Cost {
+pub(super) fn sum_table_grads(grads: &dyn TableGrads) -> Cost {
     let mut cost = Cost::default();
-    for gradient in (0..grads.len()).filter_map(|t| grads.gradient(t)) {
-        let (rows, dim) = (gradient.rows().len(), gradient.dim);
-        let lookups = gradient.len() - rows;
+    for Touched { rows, lookups, dim } in (0..grads.tables()).filter_map(|t| grads.touched(t)) {
         cost += Cost { flops: (lookups * dim) as u64, ..streamed(2 * rows + lookups + (lookups + rows) * dim) };
     }
     cost
 }
 
 /// A multiple of each row, added to its gradient.
-pub(super) fn add_l2(grads: &TableGrads) -> Cost {
+pub(super) fn add_l2(grads: &dyn TableGrads) -> Cost {
     let mut cost = Cost::default();
-    for gradient in (0..grads.len()).filter_map(|t| grads.gradient(t)) {
-        let (rows, dim) = (gradient.rows().len(), gradient.dim);
+    for Touched { rows, dim, .. } in (0..grads.tables()).filter_map(|t| grads.touched(t)) {
         cost += Cost { flops: 2 * (rows * dim) as u64, rows_read: Rows::new(rows, dim), ..streamed(2 * rows * dim) };
     }
     cost

@@ -15,6 +15,7 @@ use crate::optim::schedule::LrPolicy;
 use crate::optim::{LearningRates, Optimizer, UpdateRule};
 use crate::parameters::{Norms, Parameters};
 use crate::tape::{Tape, Var};
+use crate::tensor::Tensor;
 
 /// A model with all that changes while it learns.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct Trainer<M> {
     /// What the next run goes on from.
     pub(super) resumed: Option<Box<Resumed>>,
     pub(super) skips: Skips,
+    /// One number, not 0 if a gradient of this step is not finite.
+    found: Tensor,
     /// Whether to measure the norms of the next gradient, and those of the last one if they were measured.
     measure_norms: bool,
     norms: Option<Norms>,
@@ -71,6 +74,7 @@ impl<M: Model> Trainer<M> {
             pending: Pending::default(),
             resumed: None,
             skips: Skips::default(),
+            found: Tensor::zeros(&[1]),
             measure_norms: false,
             norms: None,
         }
@@ -135,7 +139,9 @@ impl<M: Model> Trainer<M> {
             return Err(self.diverged(batch, loss, false).expect("the loss is a value on the tape"));
         }
         self.backward(loss);
-        if !self.grads.all_finite(&**self.params.backend())
+        self.found.as_mut_slice()[0] = 0.0;
+        self.grads.check_finite(&**self.params.backend(), &mut self.found);
+        if self.found.as_slice()[0] != 0.0
             && let Some(error) = self.diverged(batch, loss, true)
         {
             return Err(error);

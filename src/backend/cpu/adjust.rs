@@ -39,12 +39,15 @@ pub(super) fn sum_of_squares(x: &Tensor) -> f64 {
     tensor::sum_of_squares(x.as_slice())
 }
 
-pub(super) fn all_finite(cpu: &Cpu, factor: f32, x: &Tensor) -> bool {
+pub(super) fn check_finite(cpu: &Cpu, factor: f32, x: &Tensor, found: &mut Tensor) {
     let finite = |x: &[f32]| elementwise::all_finite(cpu.isa, factor, x);
     // A number takes as long as it takes to come from memory.
     let len = cpu.piece(x.len(), 4 * x.len(), 16, x.len());
-    match x.len() <= len {
+    let all = match x.len() <= len {
         true => finite(x.as_slice()),
         false => cpu.pool.install(|| x.as_slice().par_chunks(len).all(finite)),
+    };
+    if !all {
+        found.as_mut_slice()[0] = 1.0;
     }
 }

@@ -1,7 +1,7 @@
 //! Pooled lookups: batches cut by bags forward, tables and rows shared out backward.
 
+use super::row_grads::{CpuTableGrads, RowGrads, Source};
 use super::{Cpu, LOOKUP_WORK, MIN_PARALLEL_WORK, Pooling, with_scratch};
-use crate::backend::row_grads::{RowGrads, Source};
 use crate::backend::{RowFormat, StoredRows, Table, TableGrads};
 use crate::jagged::JaggedTensor;
 use crate::tensor::Tensor;
@@ -65,12 +65,13 @@ pub(super) fn backward(
     pooling: Pooling,
     bags: &[JaggedTensor],
     grad_out: &mut Tensor,
-    grads: &mut TableGrads,
+    grads: &mut dyn TableGrads,
     first: usize,
 ) {
     tables.iter().for_each(Table::check_f32);
+    let grads = CpuTableGrads::of_mut(grads);
     let tensor = grads.take_pooled(grad_out);
-    let TableGrads { rows, pooled, .. } = grads;
+    let CpuTableGrads { rows, pooled, .. } = grads;
     let one = |t: usize, list: &JaggedTensor, grads: &mut RowGrads| {
         let dim = tables[t].embedding_dim();
         contribute(cpu, grads, pooled, |grads| {
@@ -99,8 +100,8 @@ fn contribute(cpu: &Cpu, grads: &mut RowGrads, pooled: &[Tensor], fill: impl FnO
     grads.add(more);
 }
 
-pub(super) fn sum(cpu: &Cpu, grads: &mut TableGrads) {
-    let TableGrads { rows, pooled, .. } = grads;
+pub(super) fn sum(cpu: &Cpu, grads: &mut dyn TableGrads) {
+    let CpuTableGrads { rows, pooled, .. } = CpuTableGrads::of_mut(grads);
     let one = |grads: &mut RowGrads| with_scratch(|scratch| grads.sum(cpu.isa, pooled, scratch));
     if cpu.threads == 1 {
         return rows.iter_mut().for_each(one);
@@ -108,7 +109,8 @@ pub(super) fn sum(cpu: &Cpu, grads: &mut TableGrads) {
     cpu.pool.install(|| rows.par_iter_mut().with_max_len(1).for_each(one));
 }
 
-pub(super) fn add_l2(cpu: &Cpu, l2: f32, tables: &[Table], grads: &mut TableGrads) {
+pub(super) fn add_l2(cpu: &Cpu, l2: f32, tables: &[Table], grads: &mut dyn TableGrads) {
+    let rows = &mut CpuTableGrads::of_mut(grads).rows;
     let one = |(table, grads): (&Table, &mut RowGrads)| {
         let RowGrads { segments, source, own, dim, .. } = grads;
         assert!(!matches!(source, Source::Pooled { .. } | Source::Own), "add_l2: gradients that are not summed");
@@ -120,9 +122,9 @@ pub(super) fn add_l2(cpu: &Cpu, l2: f32, tables: &[Table], grads: &mut TableGrad
         }
     };
     if cpu.threads == 1 {
-        return tables.iter().zip(&mut grads.rows).for_each(one);
+        return tables.iter().zip(&mut rows[..]).for_each(one);
     }
-    cpu.pool.install(|| tables.par_iter().zip(&mut grads.rows).with_max_len(1).for_each(one));
+    cpu.pool.install(|| tables.par_iter().zip(&mut rows[..]).with_max_len(1).for_each(one));
 }
 
 pub(super) fn gather_weights(row_weights: &[Table], bags: &mut [JaggedTensor]) {
@@ -137,10 +139,10 @@ pub(super) fn gather_weights_backward(
     pooling: Pooling,
     bags: &[JaggedTensor],
     grad_out: &Tensor,
-    grads: &mut TableGrads,
+    grads: &mut dyn TableGrads,
     first: usize,
 ) {
-    let TableGrads { rows, pooled, .. } = grads;
+    let CpuTableGrads { rows, pooled, .. } = CpuTableGrads::of_mut(grads);
     for (t, (table, (list, grads))) in tables.iter().zip(bags.iter().zip(&mut rows[first..])).enumerate() {
         let (dim, lookups) = (table.embedding_dim(), list.values().len());
         // A weight is a row of one number, and each lookup a bag of one weight.

@@ -1,7 +1,8 @@
 //! Optimizer steps: all parameters at once, each cut by rows.
 
+use super::row_grads::CpuTableGrads;
 use super::{Cpu, with_scratch};
-use crate::backend::{DenseGrads, DenseParameter, State, Table, TableGrads, UpdateRule};
+use crate::backend::{DenseGrads, DenseParameter, State, Table, TableGrads, UpdateRule, UpdateStep};
 use crate::tensor::Tensor;
 use dlrm_kernels::embedding_bag::RowGradient;
 use dlrm_kernels::{Isa, gemm, optim};
@@ -13,27 +14,20 @@ const DENSE_PIECE: usize = 1 << 15;
 /// Rows and lookups of a table a piece.
 const ROWS_PIECE: usize = 1 << 12;
 
-/// What to do, to every parameter.
-#[derive(Clone, Copy)]
-pub(super) struct Step {
-    pub rule: UpdateRule,
-    pub lr: f32,
-    pub t: u64,
-}
-
-impl Step {
-    fn adam(self, beta1: f32, beta2: f32, eps: f32) -> optim::AdamStep {
-        optim::AdamStep { lr: self.lr, beta1, beta2, eps, step: self.t }
-    }
+fn adam(step: UpdateStep<'_>, beta1: f32, beta2: f32, eps: f32) -> optim::AdamStep {
+    optim::AdamStep { lr: step.lr, beta1, beta2, eps, step: step.t }
 }
 
 pub(super) fn dense<'a>(
     cpu: &Cpu,
-    step: Step,
+    step: UpdateStep<'_>,
     parameters: &mut [DenseParameter],
     grads: &'a DenseGrads<'a>,
     states: &mut [State],
 ) {
+    if step.is_off() {
+        return;
+    }
     let size: usize = parameters.iter().map(|p| p.value.len()).sum();
     let one = |(i, (parameter, state)): (usize, (&mut DenseParameter, &mut State)), piece: usize| {
         if let Some(grad) = grads(i) {
@@ -51,7 +45,14 @@ pub(super) fn dense<'a>(
 }
 
 /// Updates one parameter and packs it anew, in pieces of about `piece` elements.
-fn one_dense(isa: Isa, step: Step, parameter: &mut DenseParameter, grad: &Tensor, state: &mut State, piece: usize) {
+fn one_dense(
+    isa: Isa,
+    step: UpdateStep<'_>,
+    parameter: &mut DenseParameter,
+    grad: &Tensor,
+    state: &mut State,
+    piece: usize,
+) {
     let DenseParameter { value, packed, .. } = parameter;
     assert_eq!(value.shape(), grad.shape(), "optimizer: parameter and gradient");
     let (n, k) = (value.rows(), value.cols());
@@ -91,7 +92,7 @@ struct DenseSlices<'a> {
 impl DenseSlices<'_> {
     /// Halves the rows, between panels, until the pieces are small, and gives each half to whoever is
     /// free.
-    fn halves(self, isa: Isa, step: Step, piece: usize) {
+    fn halves(self, isa: Isa, step: UpdateStep<'_>, piece: usize) {
         let panel = self.k * if self.forward.is_empty() { 1 } else { gemm::panel_width(isa) };
         let mid = self.w.len() / 2 / panel * panel;
         if self.w.len() <= piece || mid == 0 {
@@ -105,7 +106,7 @@ impl DenseSlices<'_> {
     }
 
     /// Updates the rows, and packs them while they are in the cache.
-    fn apply(self, isa: Isa, step: Step) {
+    fn apply(self, isa: Isa, step: UpdateStep<'_>) {
         let DenseSlices { k, w, g, first, second, forward } = self;
         match step.rule {
             UpdateRule::Sgd => optim::sgd(isa, w, g, step.lr),
@@ -113,7 +114,7 @@ impl DenseSlices<'_> {
                 optim::adagrad(isa, w, g, first, step.lr, eps);
             }
             UpdateRule::Adam { beta1, beta2, eps } => {
-                optim::adam(isa, w, g, first, second, step.adam(beta1, beta2, eps));
+                optim::adam(isa, w, g, first, second, adam(step, beta1, beta2, eps));
             }
         }
         if !forward.is_empty() {
@@ -129,8 +130,18 @@ fn split(state: &mut [f32], mid: usize) -> (&mut [f32], &mut [f32]) {
     state.split_at_mut(mid)
 }
 
-pub(super) fn tables(cpu: &Cpu, step: Step, tables: &mut [Table], grads: &TableGrads, states: &mut [State]) {
-    let touched: usize = (0..grads.len()).filter_map(|t| grads.gradient(t)).map(|g| g.len()).sum();
+pub(super) fn tables(
+    cpu: &Cpu,
+    step: UpdateStep<'_>,
+    tables: &mut [Table],
+    grads: &dyn TableGrads,
+    states: &mut [State],
+) {
+    if step.is_off() {
+        return;
+    }
+    let grads = CpuTableGrads::of(grads);
+    let touched: usize = (0..grads.rows.len()).filter_map(|t| grads.gradient(t)).map(|g| g.len()).sum();
     if cpu.threads == 1 || super::LOOKUP_WORK * touched < super::MIN_PARALLEL_WORK {
         let all = tables.iter_mut().zip(states).enumerate();
         return all
@@ -168,7 +179,7 @@ impl<'a> Rows<'a> {
 
     /// Halves the rows until there are few, and gives each half to whoever is free: rising rows
     /// cut the table in two as well.
-    fn halves(self, isa: Isa, step: Step) {
+    fn halves(self, isa: Isa, step: UpdateStep<'_>) {
         if self.grad.len() <= ROWS_PIECE || self.grad.rows().len() == 1 {
             return self.apply(isa, step);
         }
@@ -188,7 +199,7 @@ impl<'a> Rows<'a> {
         rayon::join(|| low.halves(isa, step), || high.halves(isa, step));
     }
 
-    fn apply(self, isa: Isa, step: Step) {
+    fn apply(self, isa: Isa, step: UpdateStep<'_>) {
         let Rows { grad, table, first, second, .. } = self;
         with_scratch(|scratch| match step.rule {
             UpdateRule::Sgd => optim::sgd_rows(isa, table, grad, step.lr, scratch),
@@ -197,7 +208,7 @@ impl<'a> Rows<'a> {
                 optim::rowwise_adagrad_rows(isa, table, first, grad, step.lr, eps, scratch);
             }
             UpdateRule::Adam { beta1, beta2, eps } => {
-                optim::adam_rows(isa, table, first, second, grad, step.adam(beta1, beta2, eps), scratch);
+                optim::adam_rows(isa, table, first, second, grad, adam(step, beta1, beta2, eps), scratch);
             }
         });
     }

@@ -1,22 +1,17 @@
-//! Sparse gradients.
+//! Sparse gradients, as the kernels take them.
 
-use super::Backend;
+use crate::backend::{Backend, TableGrads, Touched};
 use crate::tensor::Tensor;
 use dlrm_kernels::embedding_bag::{RowGradient, RowSegments, embedding_bag_backward};
 use dlrm_kernels::{Isa, Scratch};
+use std::any::Any;
 
-/// The gradients of all embedding tables, each as the product it is.
-///
-/// With the lookups of a table as a sparse matrix `A` (`num_embeddings × B`), the pooled output is
-/// `S = AᵀW` (paper section 2.1.1, equation 2) and the gradient `dW = A·dS`: zero but for the rows
-/// that occur in `A`. Kept are `A`, sorted by row, and `dS`, which the backward pass has anyway; the
-/// sums are made when the optimizer updates the rows, and never stored. Only who wants to change a gradient before,
-/// such as to clip it, or to add that of another batch, has them [written out](crate::backend::Backend::sum_table_grads).
+/// The lookups of each table, sorted by row, and the gradients of pooled rows.
 #[derive(Debug, Default)]
-pub struct TableGrads {
-    pub(crate) rows: Vec<RowGrads>,
+pub(super) struct CpuTableGrads {
+    pub rows: Vec<RowGrads>,
     /// Gradients of pooled rows (`B × T × D`), one for each time that tables were looked up.
-    pub(crate) pooled: Vec<Tensor>,
+    pub pooled: Vec<Tensor>,
     /// How many of them belong to this backward pass.
     used: usize,
 }
@@ -49,33 +44,32 @@ pub(crate) enum Source {
     Summed,
 }
 
-impl TableGrads {
+impl CpuTableGrads {
     /// No gradient yet, of `tables` tables.
-    pub(crate) fn new(tables: usize) -> Self {
-        let mut grads = TableGrads::default();
+    pub fn new(tables: usize) -> Self {
+        let mut grads = CpuTableGrads::default();
         grads.rows.resize_with(tables, RowGrads::default);
         grads
     }
 
-    /// Forgets the gradients, and keeps the memory.
-    pub(crate) fn clear(&mut self) {
-        self.rows.iter_mut().for_each(|r| r.source = Source::None);
-        self.used = 0;
+    /// What [`new`](Self::new) made.
+    ///
+    /// # Panics
+    /// If another backend made it.
+    pub fn of(grads: &dyn TableGrads) -> &Self {
+        let any: &dyn Any = grads;
+        any.downcast_ref().unwrap_or_else(|| panic!("Cpu: gradients of tables that another backend made"))
     }
 
-    /// How many tables there are.
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Whether there is no table.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+    /// The same, to change.
+    pub fn of_mut(grads: &mut dyn TableGrads) -> &mut Self {
+        let any: &mut dyn Any = grads;
+        any.downcast_mut().unwrap_or_else(|| panic!("Cpu: gradients of tables that another backend made"))
     }
 
     /// Takes `grad`, the gradient of pooled rows, in exchange for memory of an earlier step; returns
     /// its number.
-    pub(crate) fn take_pooled(&mut self, grad: &mut Tensor) -> usize {
+    pub fn take_pooled(&mut self, grad: &mut Tensor) -> usize {
         if self.used == self.pooled.len() {
             self.pooled.push(Tensor::default());
         }
@@ -84,45 +78,45 @@ impl TableGrads {
         self.used - 1
     }
 
-    /// Ids of the rows of table `t` that have a gradient, rising, each once.
-    ///
-    /// # Panics
-    /// If there is no such table.
-    pub fn rows(&self, t: usize) -> &[u32] {
-        self.gradient(t).map_or(&[], |g| g.rows())
+    /// The gradient of table `t` as the kernels take it, if there is one.
+    pub fn gradient(&self, t: usize) -> Option<RowGradient<'_>> {
+        self.rows[t].gradient(&self.pooled)
+    }
+}
+
+impl TableGrads for CpuTableGrads {
+    fn clear(&mut self) {
+        self.rows.iter_mut().for_each(|r| r.source = Source::None);
+        self.used = 0;
     }
 
-    /// The gradients of [`rows`](Self::rows), `rows × D`, summed for whoever wants to look at them.
-    ///
-    /// # Panics
-    /// If there is no such table.
-    pub fn values(&self, t: usize) -> Vec<f32> {
+    fn tables(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn rows(&self, t: usize) -> Vec<u32> {
+        self.gradient(t).map_or(Vec::new(), |g| g.rows().to_vec())
+    }
+
+    fn values(&self, t: usize) -> Vec<f32> {
         self.rows[t].values(&self.pooled)
     }
 
-    /// Whether every row's gradient is finite, in little time: some pairs of gradients whose sum is beyond `f32` are
-    /// said not to be where the sum itself is.
-    ///
-    /// A row's gradient is a sum over some of the table's lookups `i`, of `c_i · dS` for the gradient `dS` of the bag, so
-    /// it is no farther from 0 than `n · max |c_i| · max |dS|`, with `n` lookups in the table.
-    pub(crate) fn all_finite(&self, backend: &dyn Backend) -> bool {
+    fn touched(&self, t: usize) -> Option<Touched> {
+        self.gradient(t).map(|g| Touched { rows: g.rows().len(), lookups: g.len() - g.rows().len(), dim: g.dim })
+    }
+
+    fn check_finite(&self, backend: &dyn Backend, found: &mut Tensor) {
         let pooled = self.rows.iter().filter(|r| matches!(r.source, Source::Pooled { .. }));
         let factor = pooled.map(RowGrads::factor).fold(1.0, f32::max);
-        let own = self.rows.iter().all(|r| match r.source {
-            Source::None | Source::Pooled { .. } => true,
-            Source::Own | Source::Summed => backend.all_finite(r.factor(), &r.own),
-        });
-        own && self.pooled[..self.used].iter().all(|grads| backend.all_finite(factor, grads))
+        for r in self.rows.iter().filter(|r| matches!(r.source, Source::Own | Source::Summed)) {
+            backend.check_finite(r.factor(), &r.own, found);
+        }
+        self.pooled[..self.used].iter().for_each(|grads| backend.check_finite(factor, grads, found));
     }
 
-    /// The sums of every table's rows, of those that are written out.
-    pub(crate) fn sums_mut(&mut self) -> impl Iterator<Item = &mut Tensor> {
-        self.rows.iter_mut().filter(|r| matches!(r.source, Source::Summed)).map(|r| &mut r.own)
-    }
-
-    /// The gradient of table `t` as the kernels take it, if there is one.
-    pub(crate) fn gradient(&self, t: usize) -> Option<RowGradient<'_>> {
-        self.rows[t].gradient(&self.pooled)
+    fn for_each_sum(&mut self, f: &mut dyn FnMut(&mut Tensor)) {
+        self.rows.iter_mut().filter(|r| matches!(r.source, Source::Summed)).for_each(|r| f(&mut r.own));
     }
 }
 
