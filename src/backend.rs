@@ -8,6 +8,8 @@ mod cpu;
 mod rule;
 mod storage;
 mod table_grads;
+#[cfg(feature = "wgpu")]
+mod wgpu;
 
 pub use cpu::Cpu;
 pub use dlrm_kernels::embedding_bag::Pooling;
@@ -15,6 +17,8 @@ pub use dlrm_kernels::gemm::{Activation, Beta};
 pub use rule::{State, UpdateRule, UpdateStep};
 pub use storage::{DenseParameter, PackedWeight, RowFormat, StoredRows, Table, WeightFormat};
 pub use table_grads::{TableGrads, Touched};
+#[cfg(feature = "wgpu")]
+pub use wgpu::{AdapterChoice, Counts, Wgpu, WgpuOptions, adapters};
 
 use crate::error::Result;
 use crate::jagged::JaggedTensor;

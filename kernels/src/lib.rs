@@ -35,6 +35,7 @@ pub mod reference;
 mod scratch;
 mod simd;
 pub mod text;
+pub mod wgsl;
 
 pub use isa::Isa;
 pub use mapped::MappedFile;

@@ -1,0 +1,55 @@
+use super::*;
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, ResourceBinding, StorageAccess};
+
+fn parse(shader: &Shader) -> Module {
+    naga::front::wgsl::parse_str(shader.source)
+        .unwrap_or_else(|e| panic!("{}", e.emit_to_string_with_path(shader.source, shader.name)))
+}
+
+#[test]
+fn every_shader_is_valid_and_as_it_is_listed() {
+    for shader in ALL {
+        let module = parse(shader);
+        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::default());
+        let info = validator.validate(&module).unwrap_or_else(|e| panic!("{}: {e:?}", shader.name));
+        let entry = module.entry_points.iter().position(|e| e.name == shader.entry);
+        let entry = entry.unwrap_or_else(|| panic!("{}: no function {}", shader.name, shader.entry));
+        let uses = info.get_entry_point(entry);
+        let mut buffers = Vec::new();
+        for (handle, variable) in module.global_variables.iter() {
+            let Some(ResourceBinding { group, binding }) = variable.binding else { continue };
+            assert_eq!(group, 0, "{}", shader.name);
+            match variable.space {
+                AddressSpace::Uniform => {
+                    let size = module.types[variable.ty].inner.size(module.to_ctx());
+                    assert!(binding == 0 && size as usize <= PARAMS_BYTES, "{}: {binding}, {size}", shader.name);
+                }
+                AddressSpace::Storage { .. } if uses[handle].is_empty() => {}
+                AddressSpace::Storage { access } => {
+                    let written = access.contains(StorageAccess::STORE);
+                    buffers.push((binding, if written { Access::Write } else { Access::Read }));
+                }
+                space => panic!("{}: {space:?}", shader.name),
+            }
+        }
+        buffers.sort_by_key(|&(binding, _)| binding);
+        let listed: Vec<_> = (1..).zip(shader.buffers.iter().copied()).collect();
+        assert_eq!(buffers, listed, "{}: bindings", shader.name);
+        assert!(buffers.len() <= 8, "{}: WebGPU has 8 storage buffers a stage", shader.name);
+    }
+}
+
+#[test]
+fn every_file_is_listed_and_says_what_it_does() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("wgsl");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let source = std::fs::read_to_string(&path).unwrap();
+        assert!(ALL.iter().any(|shader| shader.name == name && shader.source == source), "{name}");
+        for said in ["// Bindings: 0 Params;", "// Grid: ", "// Intensity: "] {
+            assert!(source.contains(said), "{name}: {said}");
+        }
+    }
+}
