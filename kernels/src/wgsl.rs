@@ -10,6 +10,13 @@ pub const PARAMS_BYTES: usize = 256;
 /// Threads of a workgroup of the shaders that work number by number.
 pub const LINEAR_GROUP: usize = 256;
 
+/// The tile of a linear layer's products that a workgroup computes: rows, columns, and terms of its sums that it reads in
+/// one step.
+pub const LINEAR_TILE: [usize; 3] = [64, 64, 16];
+
+/// Threads of a workgroup of the shaders for linear layers of few outputs.
+pub const LINEAR_NARROW: usize = 64;
+
 /// What a shader does to a storage buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Access {
@@ -48,6 +55,20 @@ macro_rules! shaders {
 shaders! {
     /// `Y = X` or `Y += X`.
     ADD_TO: "add_to" main [Read Write];
+    /// `dX = dZ · W`, ReLU's mask included.
+    LINEAR_BACKWARD_INPUT: "linear_backward_input" main [Read Read Read Write];
+    /// `dW = dZᵀ · X` and `db = Σ dZ` of each slice of a batch, ReLU's mask included.
+    LINEAR_BACKWARD_WEIGHT: "linear_backward_weight" main [Read Read Read Write Write];
+    /// The same for a layer of few outputs.
+    LINEAR_BACKWARD_WEIGHT_NARROW: "linear_backward_weight_narrow" main [Read Read Read Write Write];
+    /// `Y = act(X · Wᵀ + b)`.
+    LINEAR_FORWARD: "linear_forward" main [Read Read Read Write];
+    /// The same for a layer of few outputs.
+    LINEAR_FORWARD_NARROW: "linear_forward_narrow" main [Read Read Read Write];
+    /// The same, with the adapter's subgroups.
+    LINEAR_FORWARD_NARROW_SUBGROUPS: "linear_forward_narrow_subgroups" main [Read Read Read Write];
+    /// The sums of slices, added in order.
+    LINEAR_SUM_SLICES: "linear_sum_slices" main [Read Write];
 }
 
 #[cfg(test)]

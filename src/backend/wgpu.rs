@@ -8,6 +8,7 @@
 mod adapter;
 mod device;
 mod elementwise;
+mod linear;
 mod memory;
 mod pipelines;
 
@@ -32,12 +33,19 @@ pub struct WgpuOptions {
     pub adapter: AdapterChoice,
     /// The most bytes of a buffer that a shader is to see, if fewer than the adapter allows: tables are cut there.
     pub max_binding: Option<u64>,
+    /// Tables and activations are stored in f16, where sums are still of f32: half the memory, and half the bytes moved.
+    /// An adapter without the feature `SHADER_F16` is an error.
+    pub f16_storage: bool,
+    /// Nothing is used that an adapter may lack: no subgroups. Slower, and the same but for rounding; for a driver with
+    /// faults, and to compare.
+    pub core_only: bool,
 }
 
 /// The backend of a GPU.
 #[derive(Debug)]
 pub struct Wgpu {
     device: Arc<Device>,
+    slices: linear::Slices,
     /// For what has no shader.
     cpu: Cpu,
 }
@@ -46,10 +54,10 @@ impl Wgpu {
     /// A device of the adapter that `options` ask for.
     ///
     /// # Errors
-    /// [`Error::Device`](crate::Error::Device) if there is no such adapter, with those that there are, or its driver
-    /// refuses.
+    /// [`Error::Device`](crate::Error::Device) if there is no such adapter, with those that there are, its driver
+    /// refuses, or it has no `SHADER_F16` and storage in f16 is asked for.
     pub fn new(options: &WgpuOptions) -> Result<Self> {
-        Ok(Wgpu { device: Device::open(&options.adapter, options.max_binding)?, cpu: Cpu::new(0) })
+        Ok(Wgpu { device: Device::open(options)?, slices: linear::Slices::default(), cpu: Cpu::new(0) })
     }
 
     /// What the device was given to do so far.
@@ -95,12 +103,11 @@ impl Backend for Wgpu {
         self.cpu.quantize_table(table, format)
     }
 
-    fn pack(&self, weight: &Tensor, packed: &mut PackedWeight) {
-        self.cpu.pack(weight, packed);
-    }
+    /// Shaders read weights as they are.
+    fn pack(&self, _: &Tensor, _: &mut PackedWeight) {}
 
-    fn packed_lens(&self, n: usize, k: usize) -> [usize; 2] {
-        self.cpu.packed_lens(n, k)
+    fn packed_lens(&self, _: usize, _: usize) -> [usize; 2] {
+        [0, 0]
     }
 
     fn pack_quantized(&self, weight: &Tensor, format: WeightFormat, packed: &mut PackedWeight) {
@@ -115,7 +122,7 @@ impl Backend for Wgpu {
         act: Activation,
         y: &mut Tensor,
     ) {
-        self.cpu.linear(x, weight, bias, act, y);
+        linear::forward(self, x, weight, bias, act, y);
     }
 
     fn linear_backward(
@@ -127,7 +134,7 @@ impl Backend for Wgpu {
         act: Activation,
         grads: LinearGrads<'_>,
     ) {
-        self.cpu.linear_backward(x, y, dy, weight, act, grads);
+        linear::backward(self, [x, y], dy, weight, act, grads);
     }
 
     fn sigmoid(&self, x: &Tensor, y: &mut Tensor) {

@@ -93,11 +93,11 @@ pub(super) fn interaction_backward(
 }
 
 /// An optimizer's step on a dense parameter: the gradient is read, the parameter and the state
-/// are read and written, and a weight is written twice more, packed.
+/// are read and written, and a weight is written twice more where the backend packs it.
 pub(super) fn update_dense(rule: UpdateRule, parameter: &DenseParameter) -> Cost {
     let n = parameter.value().len();
     let state: usize = rule.state_lens(false, n, 1).iter().sum();
-    let packed = if parameter.value().shape().len() == 2 { 2 * n } else { 0 };
+    let packed = if parameter.packed().forward.is_empty() { 0 } else { 2 * n };
     Cost { flops: flops_an_element(rule) * n as u64, ..streamed(3 * n + 2 * state + packed) }
 }
 

@@ -4,4 +4,6 @@
 //! software adapter does half a GFLOP/s, so shapes are small.
 
 mod elementwise;
+mod linear;
+mod storage;
 mod support;

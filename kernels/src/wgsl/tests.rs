@@ -7,11 +7,19 @@ fn parse(shader: &Shader) -> Module {
         .unwrap_or_else(|e| panic!("{}", e.emit_to_string_with_path(shader.source, shader.name)))
 }
 
+/// What a shader may use: nothing that an adapter may lack, unless its name says so.
+fn capabilities(shader: &Shader) -> Capabilities {
+    match shader.name.ends_with("_subgroups") {
+        true => Capabilities::default() | Capabilities::SUBGROUP,
+        false => Capabilities::default(),
+    }
+}
+
 #[test]
 fn every_shader_is_valid_and_as_it_is_listed() {
     for shader in ALL {
         let module = parse(shader);
-        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::default());
+        let mut validator = Validator::new(ValidationFlags::all(), capabilities(shader));
         let info = validator.validate(&module).unwrap_or_else(|e| panic!("{}: {e:?}", shader.name));
         let entry = module.entry_points.iter().position(|e| e.name == shader.entry);
         let entry = entry.unwrap_or_else(|| panic!("{}: no function {}", shader.name, shader.entry));
@@ -51,5 +59,18 @@ fn every_file_is_listed_and_says_what_it_does() {
         for said in ["// Bindings: 0 Params;", "// Grid: ", "// Intensity: "] {
             assert!(source.contains(said), "{name}: {said}");
         }
+    }
+}
+
+#[test]
+fn tiles_of_linear_layers_are_as_they_are_listed() {
+    let [rows, columns, step] = LINEAR_TILE;
+    let text = format!("const TILE = {rows}u;\nconst STEP = {step}u;\n");
+    for shader in [LINEAR_FORWARD, LINEAR_BACKWARD_INPUT, LINEAR_BACKWARD_WEIGHT] {
+        assert!(rows == columns && shader.source.contains(&text), "{}", shader.name);
+        assert_eq!(parse(&shader).entry_points[0].workgroup_size, [16, 16, 1], "{}", shader.name);
+    }
+    for shader in [LINEAR_FORWARD_NARROW, LINEAR_FORWARD_NARROW_SUBGROUPS, LINEAR_BACKWARD_WEIGHT_NARROW] {
+        assert_eq!(parse(&shader).entry_points[0].workgroup_size, [LINEAR_NARROW as u32, 1, 1], "{}", shader.name);
     }
 }

@@ -1,5 +1,6 @@
 //! Adapters: which there are, which to use, and the device that is asked of it.
 
+use super::WgpuOptions;
 use crate::error::{Error, Result};
 use wgpu::{Adapter, AdapterInfo, Backends, DeviceType, Features, Instance, InstanceDescriptor, Limits};
 
@@ -95,9 +96,18 @@ pub(super) fn find(choice: &AdapterChoice) -> Result<Adapter> {
 /// A device of `adapter` with all that it has of what the shaders can use, and the largest buffers it offers.
 ///
 /// # Errors
-/// [`Error::Device`] if the driver refuses.
-pub(super) fn open(adapter: &Adapter) -> Result<(wgpu::Device, wgpu::Queue)> {
-    let wanted = Features::TIMESTAMP_QUERY | Features::SUBGROUP | Features::SHADER_F16;
+/// [`Error::Device`] if the driver refuses, or lacks what `options` need.
+pub(super) fn open(adapter: &Adapter, options: &WgpuOptions) -> Result<(wgpu::Device, wgpu::Queue)> {
+    let mut wanted = Features::TIMESTAMP_QUERY | Features::SUBGROUP | Features::SHADER_F16;
+    if options.core_only {
+        wanted.remove(Features::SUBGROUP);
+    }
+    if options.f16_storage && !adapter.features().contains(Features::SHADER_F16) {
+        let line = line(&adapter.get_info());
+        return Err(Error::Device(format!(
+            "{line}: no SHADER_F16, which storage in f16 needs; expected an adapter with it"
+        )));
+    }
     let offered = adapter.limits();
     let limits = Limits {
         max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,

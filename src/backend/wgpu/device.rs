@@ -1,5 +1,6 @@
 //! The device, and what is on its way to it: commands are written down, and handed over a step at a time.
 
+use super::WgpuOptions;
 use super::adapter;
 use super::memory::Raw;
 use super::pipelines::{Pipelines, Prepared};
@@ -8,7 +9,7 @@ use dlrm_kernels::wgsl::{LINEAR_GROUP, PARAMS_BYTES, Shader};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use wgpu::{BindGroup, BindGroupEntry, BufferBinding, BufferDescriptor, BufferUsages, PollType};
+use wgpu::{BindGroup, BindGroupEntry, BufferBinding, BufferDescriptor, BufferUsages, Features, PollType};
 
 /// Dispatches of one submission: those beyond come in another one.
 const MAX_DISPATCHES: usize = 2048;
@@ -76,9 +77,9 @@ impl std::fmt::Debug for Device {
 }
 
 impl Device {
-    pub fn open(choice: &adapter::AdapterChoice, max_binding: Option<u64>) -> Result<Arc<Self>> {
-        let adapter = adapter::find(choice)?;
-        let (device, queue) = adapter::open(&adapter)?;
+    pub fn open(options: &WgpuOptions) -> Result<Arc<Self>> {
+        let adapter = adapter::find(&options.adapter)?;
+        let (device, queue) = adapter::open(&adapter, options)?;
         let failure = Arc::new(Mutex::new(None));
         let fail = |failure: &Arc<Mutex<Option<String>>>| {
             let failure = failure.clone();
@@ -99,7 +100,7 @@ impl Device {
         });
         Ok(Arc::new(Device {
             name: adapter::line(&adapter.get_info()),
-            max_binding: max_binding.map_or(offered, |most| most.min(offered)) / 256 * 256,
+            max_binding: options.max_binding.map_or(offered, |most| most.min(offered)) / 256 * 256,
             pipelines: Pipelines::default(),
             arena,
             state: Mutex::new(State { epoch: 1, ..State::default() }),
@@ -118,6 +119,11 @@ impl Device {
             None => Ok(()),
             Some(message) => Err(Error::Device(format!("{}: {message}", self.name))),
         }
+    }
+
+    /// Whether shaders may use subgroups.
+    pub fn has_subgroups(&self) -> bool {
+        self.device.features().contains(Features::SUBGROUP)
     }
 
     pub fn fail(&self, message: String) {

@@ -1,0 +1,70 @@
+// Y = act(X · Wᵀ + b) for a layer of few outputs, where the adapter has subgroups.
+//
+//     y[m, n] = act(Σ_k x[m, k] · w[n, k] + b[n])
+//
+// As linear_forward_narrow.wgsl; but the threads of a subgroup (8 to 64 that run in step) add their sums in registers,
+// and only one number of each goes through workgroup memory. With a row of 256 numbers a thread has four products to
+// add, so the six barriers of the other take longer than its sum; here there is one.
+//
+// WGSL wants `enable subgroups;` here. The naga that checks these files does not know the line yet, and has the
+// functions without it.
+//
+// Bindings: 0 Params; 1 x (m × k, read); 2 w (n × k, read); 3 b (n, read; anything if bias = 0); 4 y (m × n, written).
+// Grid: 64 threads and a number of Y a workgroup; workgroups are counted over x, then y.
+// Intensity: a multiply-add for the 4 bytes of x, 0.5 flop a byte: bound by memory, which X leaves once for each output.
+
+struct Params {
+    m: u32,
+    n: u32,
+    k: u32,
+    bias: u32,
+    relu: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> w: array<f32>;
+@group(0) @binding(3) var<storage, read> b: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+
+// Of each subgroup; 64 threads are at most 64.
+var<workgroup> sums: array<f32, 64>;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+    @builtin(subgroup_invocation_id) lane: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(num_subgroups) subgroups: u32,
+) {
+    let i = group.y * groups.x + group.x;
+    if i >= p.m * p.n {
+        return;
+    }
+    let m = i / p.n;
+    let n = i % p.n;
+    var sum = 0.0;
+    for (var k = thread; k < p.k; k += 64u) {
+        sum += x[m * p.k + k] * w[n * p.k + k];
+    }
+    let of_subgroup = subgroupAdd(sum);
+    if lane == 0u {
+        sums[subgroup] = of_subgroup;
+    }
+    workgroupBarrier();
+    if thread == 0u {
+        var v = sums[0];
+        for (var s = 1u; s < subgroups; s++) {
+            v += sums[s];
+        }
+        if p.bias == 1u {
+            v += b[n];
+        }
+        if p.relu == 1u {
+            v = select(v, 0.0, v < 0.0);
+        }
+        y[i] = v;
+    }
+}
