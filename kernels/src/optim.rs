@@ -43,6 +43,17 @@ pub struct AdamStep {
     pub step: u64,
 }
 
+impl AdamStep {
+    /// Both with the corrections of this step in them, so that `w -= rate · m / (√v + eps)`:
+    /// `lr · √(1-β2^t) / (1-β1^t)` and `eps · √(1-β2^t)`.
+    pub fn rate_and_eps(self) -> [f32; 2] {
+        let t = i32::try_from(self.step).unwrap_or(i32::MAX);
+        let correction1 = 1.0 - f64::from(self.beta1).powi(t);
+        let root2 = (1.0 - f64::from(self.beta2).powi(t)).sqrt();
+        [(f64::from(self.lr) * root2 / correction1) as f32, (f64::from(self.eps) * root2) as f32]
+    }
+}
+
 /// `w -= lr · g`.
 ///
 /// # Panics
@@ -116,15 +127,8 @@ struct Adam {
 
 impl Adam {
     fn new(step: AdamStep) -> Adam {
-        let t = i32::try_from(step.step).unwrap_or(i32::MAX);
-        let correction1 = 1.0 - f64::from(step.beta1).powi(t);
-        let root2 = (1.0 - f64::from(step.beta2).powi(t)).sqrt();
-        Adam {
-            rate: (f64::from(step.lr) * root2 / correction1) as f32,
-            eps: (f64::from(step.eps) * root2) as f32,
-            beta1: step.beta1,
-            beta2: step.beta2,
-        }
+        let [rate, eps] = step.rate_and_eps();
+        Adam { rate, eps, beta1: step.beta1, beta2: step.beta2 }
     }
 }
 

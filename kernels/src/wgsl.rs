@@ -17,6 +17,9 @@ pub const LINEAR_TILE: [usize; 3] = [64, 64, 16];
 /// Threads of a workgroup of the shaders for linear layers of few outputs.
 pub const LINEAR_NARROW: usize = 64;
 
+/// Numbers in the workgroup memory of the shaders of the interaction: 16 KiB, as much as WebGPU promises.
+pub const INTERACTION_ROOM: usize = 4096;
+
 /// What a shader does to a storage buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Access {
@@ -69,6 +72,46 @@ shaders! {
     LINEAR_FORWARD_NARROW_SUBGROUPS: "linear_forward_narrow_subgroups" main [Read Read Read Write];
     /// The sums of slices, added in order.
     LINEAR_SUM_SLICES: "linear_sum_slices" main [Read Write];
+    /// `Y = A ⊙ B` or `Y += A ⊙ B`.
+    MUL: "mul" main [Read Read Write];
+    /// The dot product of each row with another.
+    DOT_ROWS: "dot_rows" main [Read Read Write];
+    /// The sum of all rows.
+    SUM_ROWS: "sum_rows" main [Read Write];
+    /// A matrix into columns of another.
+    PUT_COLUMNS: "put_columns" main [Read Write];
+    /// Columns of a matrix.
+    TAKE_COLUMNS: "take_columns" main [Read Write];
+    /// Dot products of all pairs of a sample's vectors.
+    INTERACTION_FORWARD: "interaction_forward" main [Read Read Write];
+    /// The gradients of those vectors.
+    INTERACTION_BACKWARD: "interaction_backward" main [Read Read Read Write Write];
+    /// The logistic function.
+    SIGMOID: "sigmoid" main [Read Write];
+    /// The way back through it.
+    SIGMOID_BACKWARD: "sigmoid_backward" main [Read Read Write];
+    /// Numbers within a bound.
+    CLAMP: "clamp" main [Read Write];
+    /// The way back through it.
+    CLAMP_BACKWARD: "clamp_backward" main [Read Read Write];
+    /// Binary cross entropy, or the squared error.
+    LOSS: "loss" main [Read Read Write];
+    /// The gradient of either.
+    LOSS_BACKWARD: "loss_backward" main [Read Read Read Write];
+    /// Dropout.
+    DROPOUT: "dropout" main [Read Write];
+    /// `X ← a · X`.
+    SCALE: "scale" main [Write];
+    /// `Σ x²`, in pieces.
+    SUM_OF_SQUARES: "sum_of_squares" main [Read Write];
+    /// Whether numbers are finite.
+    CHECK_FINITE: "check_finite" main [Read Write];
+    /// A step of SGD on a parameter.
+    SGD: "sgd" main [Read Read Write];
+    /// A step of Adagrad on a parameter.
+    ADAGRAD: "adagrad" main [Read Read Write Write];
+    /// A step of Adam on a parameter.
+    ADAM: "adam" main [Read Read Write Write Write];
 }
 
 #[cfg(test)]

@@ -6,11 +6,15 @@
 //! `kernels/wgsl`, one operation a file. What has no shader is computed by the processor, with the same result and a wait.
 
 mod adapter;
+mod adjust;
 mod device;
 mod elementwise;
+mod interaction;
 mod linear;
+mod loss;
 mod memory;
 mod pipelines;
+mod update_dense;
 
 pub use adapter::{AdapterChoice, adapters};
 pub use device::Counts;
@@ -21,7 +25,8 @@ use crate::error::Result;
 use crate::jagged::JaggedTensor;
 use crate::tensor::Tensor;
 use device::Device;
-use std::sync::Arc;
+use memory::Raw;
+use std::sync::{Arc, Mutex};
 
 /// Steps whose losses are looked at together.
 const STEPS_BETWEEN_LOOKS: usize = 16;
@@ -48,6 +53,10 @@ pub struct Wgpu {
     slices: linear::Slices,
     /// For what has no shader.
     cpu: Cpu,
+    /// The number 0, for a shader to read where there is none, and to have where nobody wants what it would write.
+    zero: Arc<Raw>,
+    /// Sums of squares on their way here.
+    sums: Mutex<Tensor>,
 }
 
 impl Wgpu {
@@ -57,7 +66,14 @@ impl Wgpu {
     /// [`Error::Device`](crate::Error::Device) if there is no such adapter, with those that there are, its driver
     /// refuses, or it has no `SHADER_F16` and storage in f16 is asked for.
     pub fn new(options: &WgpuOptions) -> Result<Self> {
-        Ok(Wgpu { device: Device::open(options)?, slices: linear::Slices::default(), cpu: Cpu::new(0) })
+        let device = Device::open(options)?;
+        Ok(Wgpu {
+            slices: linear::Slices::default(),
+            cpu: Cpu::new(0),
+            zero: device.create("a zero", 4),
+            sums: Mutex::default(),
+            device,
+        })
     }
 
     /// What the device was given to do so far.
@@ -138,19 +154,19 @@ impl Backend for Wgpu {
     }
 
     fn sigmoid(&self, x: &Tensor, y: &mut Tensor) {
-        self.cpu.sigmoid(x, y);
+        loss::sigmoid(self, x, y);
     }
 
     fn sigmoid_backward(&self, y: &Tensor, dy: &Tensor, dx: &mut Tensor, beta: Beta) {
-        self.cpu.sigmoid_backward(y, dy, dx, beta);
+        loss::sigmoid_backward(self, y, dy, dx, beta);
     }
 
     fn clamp(&self, x: &Tensor, bound: f32, y: &mut Tensor) {
-        self.cpu.clamp(x, bound, y);
+        loss::clamp(self, x, bound, y);
     }
 
     fn clamp_backward(&self, x: &Tensor, bound: f32, dy: &Tensor, dx: &mut Tensor, beta: Beta) {
-        self.cpu.clamp_backward(x, bound, dy, dx, beta);
+        loss::clamp_backward(self, [x, dy], bound, dx, beta);
     }
 
     fn add_to(&self, x: &Tensor, y: &mut Tensor, beta: Beta) {
@@ -158,23 +174,23 @@ impl Backend for Wgpu {
     }
 
     fn mul(&self, a: &Tensor, b: &Tensor, y: &mut Tensor, beta: Beta) {
-        self.cpu.mul(a, b, y, beta);
+        elementwise::mul(self, [a, b], y, beta);
     }
 
     fn dot_rows(&self, a: &Tensor, b: &Tensor, y: &mut Tensor, beta: Beta) {
-        self.cpu.dot_rows(a, b, y, beta);
+        elementwise::dot_rows(self, [a, b], y, beta);
     }
 
     fn sum_rows(&self, x: &Tensor, y: &mut Tensor, beta: Beta) {
-        self.cpu.sum_rows(x, y, beta);
+        elementwise::sum_rows(self, x, y, beta);
     }
 
     fn put_columns(&self, x: &Tensor, first: usize, out: &mut Tensor) {
-        self.cpu.put_columns(x, first, out);
+        elementwise::put_columns(self, x, first, out);
     }
 
     fn take_columns(&self, from: &Tensor, first: usize, x: &mut Tensor, beta: Beta) {
-        self.cpu.take_columns(from, first, x, beta);
+        elementwise::take_columns(self, from, first, x, beta);
     }
 
     fn embedding_bags(&self, tables: &[Table], pooling: Pooling, bags: &[JaggedTensor], out: &mut Tensor) {
@@ -210,7 +226,7 @@ impl Backend for Wgpu {
     }
 
     fn interaction(&self, kind: Interaction, dense: Option<&Tensor>, pooled: &Tensor, out: &mut Tensor) {
-        self.cpu.interaction(kind, dense, pooled, out);
+        interaction::forward(self, kind, dense, pooled, out);
     }
 
     fn interaction_backward(
@@ -221,11 +237,11 @@ impl Backend for Wgpu {
         grad_out: &Tensor,
         grads: [Option<(&mut Tensor, Beta)>; 2],
     ) {
-        self.cpu.interaction_backward(kind, dense, pooled, grad_out, grads);
+        interaction::backward(self, kind, dense, pooled, grad_out, grads);
     }
 
     fn loss(&self, kind: LossKind, logits: &Tensor, labels: &Tensor, out: &mut Tensor) {
-        self.cpu.loss(kind, logits, labels, out);
+        loss::forward(self, kind, logits, labels, out);
     }
 
     fn loss_backward(
@@ -237,11 +253,11 @@ impl Backend for Wgpu {
         dx: &mut Tensor,
         beta: Beta,
     ) {
-        self.cpu.loss_backward(kind, logits, labels, grad_out, dx, beta);
+        loss::backward(self, kind, [logits, labels, grad_out], dx, beta);
     }
 
     fn dropout(&self, mask: Dropout, x: &Tensor, y: &mut Tensor, beta: Beta) {
-        self.cpu.dropout(mask, x, y, beta);
+        adjust::dropout(self, mask, x, y, beta);
     }
 
     fn copy(&self, from: &[f32], to: &mut [f32]) {
@@ -249,15 +265,15 @@ impl Backend for Wgpu {
     }
 
     fn scale(&self, a: f32, x: &mut Tensor) {
-        self.cpu.scale(a, x);
+        adjust::scale(self, a, x);
     }
 
     fn sum_of_squares(&self, x: &Tensor) -> f64 {
-        self.cpu.sum_of_squares(x)
+        adjust::sum_of_squares(self, x)
     }
 
     fn check_finite(&self, factor: f32, x: &Tensor, found: &mut Tensor) {
-        self.cpu.check_finite(factor, x, found);
+        adjust::check_finite(self, factor, x, found);
     }
 
     fn sum_table_grads(&self, grads: &mut dyn TableGrads) {
@@ -275,7 +291,7 @@ impl Backend for Wgpu {
         grads: &'a DenseGrads<'a>,
         states: &mut [State],
     ) {
-        self.cpu.update_dense(step, parameters, grads, states);
+        update_dense::update(self, step, parameters, grads, states);
     }
 
     fn update_tables(&self, step: UpdateStep<'_>, tables: &mut [Table], grads: &dyn TableGrads, states: &mut [State]) {

@@ -3,7 +3,12 @@
 //! Where there is no adapter the tests say so and pass, unless the environment variable `DLRM_WGPU` is `required`. A
 //! software adapter does half a GFLOP/s, so shapes are small.
 
+mod adjust;
 mod elementwise;
+mod interaction;
 mod linear;
+mod loss;
+mod models;
 mod storage;
 mod support;
+mod update_dense;
