@@ -4,6 +4,10 @@
 //! software adapter does half a GFLOP/s, so shapes are small.
 
 mod elementwise;
+mod failures;
+mod learns;
 mod linear;
+mod steps;
 mod storage;
 mod support;
+mod training;
