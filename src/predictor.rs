@@ -62,25 +62,33 @@ impl<M: Model> Predictor<M> {
     /// The logit of each sample (`B`). Labels are not looked at, but there must be as many as samples.
     ///
     /// # Errors
-    /// [`Error::Batch`](crate::Error::Batch) if the batch does not fit.
+    /// [`Error::Batch`](crate::Error::Batch) if the batch does not fit, [`Error::Device`](crate::Error::Device) if the
+    /// device has failed.
     pub fn logits(&mut self, batch: &Batch) -> Result<&[f32]> {
         let logits = self.forward(batch)?;
-        Ok(self.tape.value(logits).as_slice())
+        self.look(logits)
     }
 
     /// The probability of a click of each sample (`B`), `σ` of the logit.
     ///
     /// # Errors
-    /// [`Error::Batch`](crate::Error::Batch) if the batch does not fit.
+    /// [`Error::Batch`](crate::Error::Batch) if the batch does not fit, [`Error::Device`](crate::Error::Device) if the
+    /// device has failed.
     pub fn probabilities(&mut self, batch: &Batch) -> Result<&[f32]> {
         let logits = self.forward(batch)?;
         let probabilities = ops::sigmoid(&mut self.tape, logits);
-        Ok(self.tape.value(probabilities).as_slice())
+        self.look(probabilities)
     }
 
     fn forward(&mut self, batch: &Batch) -> Result<Var> {
         self.model.check(batch)?;
         self.tape.clear();
         Ok(self.model.forward(&mut self.tape, &self.params, batch))
+    }
+
+    fn look(&self, var: Var) -> Result<&[f32]> {
+        let values = self.tape.value(var).as_slice();
+        self.params.backend().status()?;
+        Ok(values)
     }
 }

@@ -11,6 +11,7 @@ mod report;
 mod run;
 mod state;
 mod trainer;
+mod window;
 
 pub use checkpoints::{Checkpoints, Saved};
 pub use guard::{MAX_SKIPS_IN_A_ROW, OnNan, Skips};

@@ -76,6 +76,13 @@ impl Wgpu {
         })
     }
 
+    /// Gives up the device with its memory, now and not when the last who has it lets go. Whatever is asked of it
+    /// afterwards is [`Error::Device`](crate::Error::Device), as after a driver has lost it.
+    pub fn close(&self) {
+        self.device.fail("the device is closed".into());
+        self.device.device.destroy();
+    }
+
     /// What the device was given to do so far.
     pub fn counts(&self) -> Counts {
         self.device.counts()

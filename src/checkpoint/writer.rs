@@ -15,7 +15,8 @@ use std::path::Path;
 /// there is one. The file gets its name when it is whole and on the disk; until then an earlier one stays.
 ///
 /// # Errors
-/// [`Error::Io`], or [`Error::File`] if `path` can be no file's name.
+/// [`Error::Io`], or [`Error::File`] if `path` can be no file's name; [`Error::Device`] if the device has failed that
+/// the parameters were on.
 ///
 /// # Panics
 /// If `config` cannot be JSON.
@@ -25,6 +26,7 @@ pub fn save(path: &Path, params: &Parameters, config: &impl Serialize, vocabular
     metadata.insert(CONFIG.into(), config);
     metadata.extend(vocabulary.map(|crc| (VOCABULARY.into(), crc_text(crc))));
     let tensors: Vec<_> = tensors(params).collect();
+    params.backend().status()?;
     Partial::written(path, |file| write(file, metadata, &tensors).map_err(|e| Error::io(path, e)))?.publish()
 }
 

@@ -144,19 +144,23 @@ impl Checkpoints {
     }
 
     /// Copies everything, and has it written.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if what was copied is worthless; nothing is written then.
     pub(super) fn save<'a>(
         &mut self,
         backend: &dyn Backend,
         state: &RunState,
         tensors: impl Iterator<Item = NamedTensor<'a>>,
         observer: &mut dyn Observer,
-    ) {
+    ) -> Result<()> {
         let start = Instant::now();
         self.finish(observer);
         let waited = start.elapsed();
         let mut snapshot = self.snapshot.take().unwrap_or_default();
         snapshot.describe(&self.about, state.steps, state);
         snapshot.copy(backend, tensors);
+        backend.status()?;
         let (step, best, dir) = (state.steps, state.best.as_ref().map(|best| best.step), self.dir.clone());
         let write = move || {
             let start = Instant::now();
@@ -168,6 +172,7 @@ impl Checkpoints {
             Ok(thread) => self.writing = Some(Writing { step, pause: start.elapsed(), waited, thread }),
             Err(e) => observer.on_save_failure(&Error::io(self.dir.file(step), e)),
         }
+        Ok(())
     }
 
     /// Tells of a save that has come to its end.

@@ -33,7 +33,7 @@ pub struct Progress {
 
 /// Someone who watches a run: a progress bar, a log, a file of JSON lines.
 pub trait Observer {
-    /// Called after every batch.
+    /// Called after every batch; on a device, after several of them for one after the other, when their losses come down.
     fn on_step(&mut self, progress: &Progress) {
         let _ = progress;
     }

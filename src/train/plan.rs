@@ -53,6 +53,7 @@ impl MemoryPlan {
         work: Workload,
     ) -> Result<MemoryPlan> {
         assert!(samples.len() > 1, "MemoryPlan: {} samples", samples.len());
+        let between_looks = backend.steps_between_looks() as u64;
         let mut params = Parameters::plan(backend.clone());
         let model = make(&mut params, &mut Stream::none())?;
         model.check(samples)?;
@@ -90,7 +91,8 @@ impl MemoryPlan {
             4 * (samples.dense.len() + samples.len()) as u64 + samples.sparse.iter().map(list_bytes).sum::<u64>();
         let lists = LIST_BYTES * samples.sparse.len() as u64;
         let batch = |samples: usize| if samples == 0 { 0 } else { times(sample, samples) + lists };
-        plan.batches = (work.ahead as u64 + 1) * (batch(work.batch) + batch(work.test_batch));
+        let ahead = work.ahead as u64 + 1;
+        plan.batches = (ahead + between_looks - 1) * batch(work.batch) + ahead * batch(work.test_batch);
         plan.scores = 4 * work.test_rows as u64;
         let longest = samples.sparse.iter().map(|list| list.values().len() as u64).max().unwrap_or(0);
         plan.scratch = work.threads as u64 * ((640 << 10) + times(20 * longest, work.batch));

@@ -7,6 +7,7 @@ use super::options::Stop;
 use super::report::Record;
 use super::state::{PassState, Resumed, RunState, Setting, check_settings};
 use super::trainer::Trainer;
+use super::window::Window;
 use crate::batch::Batch;
 use crate::data::source::{BatchSource, Position};
 use crate::error::{Error, Result};
@@ -23,17 +24,17 @@ pub struct Schedule {
 }
 
 /// What a run has to do with.
-struct Around<'a> {
-    train: &'a mut (dyn BatchSource + Send),
+pub(super) struct Around<'a> {
+    pub train: &'a mut (dyn BatchSource + Send),
     test: &'a mut (dyn BatchSource + Send),
     schedule: Schedule,
-    observer: &'a mut (dyn Observer + Send),
+    pub observer: &'a mut (dyn Observer + Send),
     checkpoints: Option<&'a mut Checkpoints>,
 }
 
 /// A run between two steps.
-struct Run {
-    pass: Pass,
+pub(super) struct Run {
+    pub pass: Pass,
     records: Vec<Record>,
     best: Best,
     /// Time waited for batches before `waited_before`, which is what the source had waited when the run began here.
@@ -92,26 +93,12 @@ impl<M: Model> Trainer<M> {
             checkpoints.reserve(&**self.params.backend(), self.run_tensors(&Best::new(self.options.stopping)));
         }
         let mut run = self.begin(around)?;
-        let mut batch = Batch::default();
+        let mut window = Window::new(self.looks, self.options.accumulate);
         let mut stop = run.records.last().and_then(|record| run.best.stop(record));
         let epochs = around.schedule.epochs;
         while run.pass.epoch <= epochs {
-            while stop.is_none() && around.train.next_batch(&mut batch)? {
-                self.measure_gradient_norms(around.observer.wants_gradient_norms(self.steps + 1));
-                let loss = match self.step(&batch) {
-                    Ok(loss) => loss,
-                    Err(error) => {
-                        let error = self.skip(error)?;
-                        run.pass.left_out += batch.len();
-                        around.observer.on_skip(&run.pass.progress(self, f32::NAN), &error, self.skips);
-                        continue;
-                    }
-                };
-                run.pass.add(loss, batch.len());
-                around.observer.on_step(&run.pass.progress(self, loss));
-                if self.pending.batches == 0 && run.pass.seen() < around.train.rows() {
-                    stop = self.after_step(&mut run, around)?;
-                }
+            if stop.is_none() {
+                stop = self.train_pass(&mut run, around, &mut window)?;
             }
             let cut_short = stop.is_some();
             let more = cut_short || run.pass.epoch < epochs;
@@ -167,12 +154,44 @@ impl<M: Model> Trainer<M> {
         Ok(Run { pass, records: state.records, best, waited: state.waited, waited_before })
     }
 
-    /// Between two steps of a pass: tests and saves, if either is due.
-    fn after_step(&mut self, run: &mut Run, around: &mut Around<'_>) -> Result<Option<Stop>> {
-        let due = around.schedule.test_freq.is_some_and(|n| self.steps.is_multiple_of(n));
+    /// Trains on a batch, after which the source is at `position`.
+    pub(super) fn train_on(
+        &mut self,
+        batch: &Batch,
+        position: Position,
+        run: &mut Run,
+        around: &mut Around<'_>,
+    ) -> Result<Option<Stop>> {
+        self.measure_gradient_norms(around.observer.wants_gradient_norms(self.steps + 1));
+        match self.step(batch) {
+            Ok(loss) => {
+                run.pass.add(loss, batch.len());
+                around.observer.on_step(&run.pass.progress(self, loss));
+                self.after_batch(position, run, around)
+            }
+            Err(error) => {
+                let error = self.skip(error)?;
+                run.pass.left_out += batch.len();
+                around.observer.on_skip(&run.pass.progress(self, f32::NAN), &error, self.skips);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Between two steps of a pass, after one of which the source was at `position`: tests and saves, if either is due.
+    pub(super) fn after_batch(
+        &mut self,
+        position: Position,
+        run: &mut Run,
+        around: &mut Around<'_>,
+    ) -> Result<Option<Stop>> {
+        if self.pending.batches > 0 || run.pass.seen() == around.train.rows() {
+            return Ok(None);
+        }
+        let due = around.test_is_due(self.steps);
         let stop = if due { self.test(run, around)? } else { None };
         let best = due && run.records.last().is_some_and(|record| record.best);
-        self.save(run, around.train.position(), around, best || stop.is_some(), stop.is_some())?;
+        self.save(run, position, around, best || stop.is_some(), stop.is_some())?;
         Ok(stop)
     }
 
@@ -185,7 +204,7 @@ impl<M: Model> Trainer<M> {
             match state {
                 Some(state) => {
                     let tensors = self.run_tensors(&run.best);
-                    checkpoints.save(&**self.params.backend(), &state, tensors, around.observer);
+                    checkpoints.save(&**self.params.backend(), &state, tensors, around.observer)?;
                 }
                 None => checkpoints.poll(around.observer),
             }
@@ -241,6 +260,16 @@ impl<M: Model> Trainer<M> {
 }
 
 impl Around<'_> {
+    fn test_is_due(&self, step: u64) -> bool {
+        self.schedule.test_freq.is_some_and(|n| step.is_multiple_of(n))
+    }
+
+    /// Whether there is more to do after `step` than to take the next.
+    pub(super) fn is_due(&self, step: u64) -> bool {
+        let save = self.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.due(step));
+        save || self.test_is_due(step) || self.observer.interrupted()
+    }
+
     /// What the result depends on, as far as the sources and the schedule know.
     fn settings(&self) -> Vec<Setting> {
         let test_freq = self.schedule.test_freq.map_or("none".into(), |steps| steps.to_string());
@@ -257,7 +286,7 @@ impl Run {
 }
 
 /// The bookkeeping of one pass.
-struct Pass {
+pub(super) struct Pass {
     epoch: u64,
     rows: usize,
     /// Rows of steps that were left out.
@@ -289,7 +318,7 @@ impl Pass {
         PassState { epoch, rows, left_out, loss_sum, before, trained: self.seconds() }
     }
 
-    fn add(&mut self, loss: f32, rows: usize) {
+    pub(super) fn add(&mut self, loss: f32, rows: usize) {
         self.loss_sum += f64::from(loss) * rows as f64;
         self.rows += rows;
     }
@@ -319,7 +348,7 @@ impl Pass {
         self.since = Some(Instant::now());
     }
 
-    fn progress<M: Model>(&self, trainer: &Trainer<M>, loss: f32) -> Progress {
+    pub(super) fn progress<M: Model>(&self, trainer: &Trainer<M>, loss: f32) -> Progress {
         Progress {
             epoch: self.epoch,
             step: trainer.steps,

@@ -33,11 +33,13 @@ pub struct Trainer<M> {
     /// What the next run goes on from.
     pub(super) resumed: Option<Box<Resumed>>,
     pub(super) skips: Skips,
+    /// Of how many batches the losses are looked at together, at most.
+    pub(super) looks: usize,
     /// One number, not 0 if a gradient of this step is not finite.
     found: Tensor,
     /// Whether to measure the norms of the next gradient, and those of the last one if they were measured.
     measure_norms: bool,
-    norms: Option<Norms>,
+    pub(super) norms: Option<Norms>,
 }
 
 /// The batches of a step that is not done yet.
@@ -65,6 +67,7 @@ impl<M: Model> Trainer<M> {
             model,
             grads: Gradients::new(&params),
             tape: Tape::new(params.backend().clone()),
+            looks: params.backend().steps_between_looks(),
             optimizer: Optimizer::new(rule, &params),
             params,
             policy,
@@ -129,21 +132,25 @@ impl<M: Model> Trainer<M> {
     /// One step: forward, loss, backward, update. Returns the loss before the update. If a step has
     /// [several batches](TrainOptions::accumulate), the update comes with the last of them.
     ///
+    /// A device is waited for twice, for the loss and for the gradients; [`train`](Self::train) waits once in many steps.
+    ///
     /// # Errors
     /// [`Error::Batch`] if the batch does not fit, [`Error::Diverged`] if the loss or a gradient is not finite;
-    /// the parameters are then as before, and the next batch begins another step.
+    /// the parameters are then as before, and the next batch begins another step. [`Error::Device`] if the device has
+    /// failed.
     pub fn step(&mut self, batch: &Batch) -> Result<f32> {
         let loss = self.forward(batch)?;
         let value = self.tape.value(loss).as_slice()[0];
+        self.params.backend().status()?;
         if !value.is_finite() {
             return Err(self.diverged(batch, loss, false).expect("the loss is a value on the tape"));
         }
         self.backward(loss);
-        self.found.as_mut_slice()[0] = 0.0;
+        self.found.copy_from_slice(&[0.0]);
         self.grads.check_finite(&**self.params.backend(), &mut self.found);
-        if self.found.as_slice()[0] != 0.0
-            && let Some(error) = self.diverged(batch, loss, true)
-        {
+        let found = self.found.as_slice()[0] != 0.0;
+        self.params.backend().status()?;
+        if found && let Some(error) = self.diverged(batch, loss, true) {
             return Err(error);
         }
         self.skips.in_a_row = 0;
@@ -185,6 +192,11 @@ impl<M: Model> Trainer<M> {
 
     /// The last third: the optimizer's step, with the gradient of the mean loss over all samples since the last one.
     pub fn update(&mut self) {
+        self.update_unless(None);
+    }
+
+    /// The same, unless that one number is not 0.
+    pub(super) fn update_unless(&mut self, unless: Option<&Tensor>) {
         self.params.backend().phase("update");
         let backend = self.params.backend().clone();
         let Pending { batches, first, samples, .. } = std::mem::take(&mut self.pending);
@@ -202,7 +214,8 @@ impl<M: Model> Trainer<M> {
         let dense = self.policy.lr(self.steps);
         let sparse = self.options.sparse_lr.map_or(dense, |lr| dense * (lr / self.policy.base));
         let rates = LearningRates { dense: dense as f32, sparse: sparse as f32 };
-        self.optimizer.step(&mut self.params, &self.grads, rates);
+        self.optimizer.step_unless(unless, &mut self.params, &self.grads, rates);
+        backend.submit();
     }
 
     /// The update of a step that has begun, at the end of a pass.
@@ -224,10 +237,12 @@ impl<M: Model> Trainer<M> {
     /// The logits of a batch (`B`); `σ` of them are the probabilities.
     ///
     /// # Errors
-    /// [`Error::Batch`] if the batch does not fit.
+    /// [`Error::Batch`] if the batch does not fit, [`Error::Device`] if the device has failed.
     pub fn predict(&mut self, batch: &Batch) -> Result<&[f32]> {
         let logits = self.logits(batch, None)?;
-        Ok(self.tape.value(logits).as_slice())
+        let logits = self.tape.value(logits).as_slice();
+        self.params.backend().status()?;
+        Ok(logits)
     }
 
     /// The figures of the model on all samples of `source`.

@@ -5,10 +5,17 @@
 
 mod adjust;
 mod elementwise;
+mod failures;
 mod interaction;
+mod learns;
+mod linear;
 mod linear;
 mod loss;
 mod models;
+mod steps;
+mod storage;
 mod storage;
 mod support;
+mod support;
+mod training;
 mod update_dense;

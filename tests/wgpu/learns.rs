@@ -1,0 +1,43 @@
+//! End to end: generated rows through the real reader into the real training loop, with one result on both backends.
+
+use crate::support::{cpu, gpu, sound};
+use dlrm::backend::{Backend, LossKind};
+use dlrm::data::criteo::Dataset;
+use dlrm::data::source::{Order, Prefetch, RowSource};
+use dlrm::data::teacher::{Teacher, TeacherConfig};
+use dlrm::nn::{Dlrm, DlrmConfig};
+use dlrm::optim::{UpdateRule, schedule::LrPolicy};
+use dlrm::train::{Schedule, Silent, Trainer};
+use dlrm::{Parameters, Stream};
+use std::sync::Arc;
+
+/// The AUC of each test of a run.
+fn aucs(backend: Arc<dyn Backend>, rows: &Dataset) -> Vec<f64> {
+    let config = DlrmConfig {
+        embedding_dim: 8,
+        bottom_mlp: vec![16, 8],
+        top_mlp: vec![32, 1],
+        ..DlrmConfig::criteo_kaggle(rows.num_embeddings().to_vec())
+    };
+    let mut params = Parameters::new(backend);
+    let model = Dlrm::new(&config, &mut params, &mut Stream::native(123)).unwrap();
+    let mut trainer = Trainer::new(model, params, UpdateRule::ADAGRAD, LrPolicy::constant(0.05), LossKind::BCE);
+    let (train, test) = (rows.split().train(), rows.split().test(true));
+    let mut test = RowSource::new(rows, test, 1024, Order::InOrder);
+    let schedule = Schedule { epochs: 1, test_freq: Some(100) };
+    let train = RowSource::new(rows, train, 128, Order::Shuffled(1));
+    let records = Prefetch::run(train, 2, |train| trainer.train(train, &mut test, schedule, &mut Silent)).unwrap();
+    records.iter().map(|record| record.evaluation.auc.unwrap()).collect()
+}
+
+#[test]
+fn a_run_comes_to_the_same_auc() {
+    let Some(gpu) = gpu() else { return };
+    let (rows, _) = Teacher::new(123, TeacherConfig::small()).dataset(40_000, 1).unwrap();
+    let (here, there) = (aucs(Arc::new(cpu()), &rows), aucs(gpu.clone(), &rows));
+    sound(&gpu);
+    println!("CPU {here:?}, {} {there:?}", gpu.describe());
+    assert_eq!(here.len(), there.len());
+    assert!(here.iter().zip(&there).all(|(a, b)| (a - b).abs() < 1e-3), "{there:?}, not {here:?}");
+    assert!(there[0] + 0.02 < there[there.len() - 1], "{there:?}");
+}
