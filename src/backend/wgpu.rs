@@ -32,6 +32,8 @@ pub struct WgpuOptions {
     pub adapter: AdapterChoice,
     /// The most bytes of a buffer that a shader is to see, if fewer than the adapter allows: tables are cut there.
     pub max_binding: Option<u64>,
+    /// Threads of the processor, for what has no shader; 0 means one for each.
+    pub threads: usize,
 }
 
 /// The backend of a GPU.
@@ -49,7 +51,21 @@ impl Wgpu {
     /// [`Error::Device`](crate::Error::Device) if there is no such adapter, with those that there are, or its driver
     /// refuses.
     pub fn new(options: &WgpuOptions) -> Result<Self> {
-        Ok(Wgpu { device: Device::open(&options.adapter, options.max_binding)?, cpu: Cpu::new(0) })
+        Ok(Wgpu { device: Device::open(&options.adapter, options.max_binding)?, cpu: Cpu::new(options.threads) })
+    }
+
+    /// Threads of the processor, for what has no shader.
+    pub fn threads(&self) -> usize {
+        self.cpu.threads()
+    }
+
+    /// Waits until everything called so far is computed.
+    ///
+    /// # Errors
+    /// As [`status`](Backend::status).
+    pub fn wait(&self) -> Result<()> {
+        self.device.wait();
+        self.device.status()
     }
 
     /// What the device was given to do so far.
