@@ -53,7 +53,7 @@ pub struct WgpuOptions {
 pub struct Wgpu {
     device: Arc<Device>,
     slices: linear::Slices,
-    /// For what has no shader.
+    /// For what is not the device's affair, and through [`fallback`](Self::fallback) for what has no shader.
     cpu: Cpu,
     /// The number 0, for a shader to read where there is none, and to have where nobody wants what it would write.
     zero: Arc<Raw>,
@@ -102,6 +102,13 @@ impl Wgpu {
     /// What the device was given to do so far.
     pub fn counts(&self) -> Counts {
         self.device.counts()
+    }
+
+    /// The processor, for an operation on what may be on the device, and has no shader there: numbers come down, and go
+    /// up again where they are needed.
+    fn fallback(&self) -> &Cpu {
+        self.device.count_fallback();
+        &self.cpu
     }
 }
 

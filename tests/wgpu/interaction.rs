@@ -1,7 +1,7 @@
 //! The interaction, forward and back.
 
-use crate::support::{close, cpu, gpu, random, sound};
-use dlrm::backend::{Backend, Beta, Interaction};
+use crate::support::{close, cpu, gpu, open, random, sound};
+use dlrm::backend::{Backend, Beta, Interaction, WgpuOptions};
 use dlrm::gradcheck::{GradCheck, gradcheck};
 use dlrm::{Parameters, Tensor, ops};
 
@@ -74,6 +74,32 @@ fn backward() {
             }
         }
     });
+    sound(&gpu);
+}
+
+#[test]
+fn more_vectors_than_fit_are_the_processor_s() {
+    let Some(gpu) = open(&WgpuOptions::default()) else { return };
+    for (tables, fallbacks) in [(4096, 0), (4097, 2)] {
+        let (pooled, width) = (random(&[1, tables, 1], 1), Interaction::Dot.width(false, tables, 1));
+        let [mut out, mut expected] = [0, 1].map(|_| Tensor::zeros(&[1, width]));
+        gpu.interaction(Interaction::Dot, None, &pooled, &mut out);
+        cpu().interaction(Interaction::Dot, None, &pooled, &mut expected);
+        close(&format!("{tables}"), out.as_slice(), expected.as_slice(), 1e-6);
+        let [mut grad, mut expected] = [0, 1].map(|_| Tensor::zeros(&[1, tables, 1]));
+        let mut grad_out = Tensor::zeros(&[1, width]);
+        grad_out.as_mut_slice()[width - 3..].copy_from_slice(&[1.0, 2.0, 3.0]);
+        gpu.interaction_backward(Interaction::Dot, None, &pooled, &grad_out, [None, Some((&mut grad, Beta::Zero))]);
+        cpu().interaction_backward(
+            Interaction::Dot,
+            None,
+            &pooled,
+            &grad_out,
+            [None, Some((&mut expected, Beta::Zero))],
+        );
+        close(&format!("{tables}"), grad.as_slice(), expected.as_slice(), 1e-5);
+        assert_eq!(gpu.counts().fallbacks, fallbacks);
+    }
     sound(&gpu);
 }
 

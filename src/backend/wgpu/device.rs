@@ -32,6 +32,8 @@ pub struct Counts {
     pub bind_groups: u64,
     /// Buffers made; a steady step makes none.
     pub buffers: u64,
+    /// Operations that the processor computed for want of a shader.
+    pub fallbacks: u64,
 }
 
 /// See the [module](self).
@@ -132,6 +134,10 @@ impl Device {
 
     pub fn counts(&self) -> Counts {
         self.state().counts
+    }
+
+    pub fn count_fallback(&self) {
+        self.state().counts.fallbacks += 1;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

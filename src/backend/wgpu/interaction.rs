@@ -65,7 +65,7 @@ pub(super) fn forward(gpu: &Wgpu, kind: Interaction, dense: Option<&Tensor>, poo
     let chunk = plan.chunk(0, true);
     if chunk == 0 {
         // More vectors than a workgroup has room for numbers.
-        return gpu.cpu.interaction(kind, dense, pooled, out);
+        return gpu.fallback().interaction(kind, dense, pooled, out);
     }
     let samples = plan.samples(plan.width, plan.features() * (chunk | 1));
     let samples = if chunk < plan.dim { 1 } else { samples };
@@ -113,7 +113,7 @@ pub(super) fn backward(
     let kept = if pairs <= INTERACTION_ROOM / 2 { pairs } else { 0 };
     let chunk = plan.chunk(kept, false);
     if chunk == 0 {
-        return gpu.cpu.interaction_backward(kind, dense, pooled, grad_out, [grad_dense, grad_pooled]);
+        return gpu.fallback().interaction_backward(kind, dense, pooled, grad_out, [grad_dense, grad_pooled]);
     }
     let vectors = plan.features() * chunk;
     let samples = if chunk < plan.dim { 1 } else { plan.samples(vectors, vectors + kept) };

@@ -58,7 +58,7 @@ pub(super) fn forward(
     y: &mut Tensor,
 ) {
     if weight.format().is_some() {
-        return gpu.cpu.linear(x, weight, bias, act, y);
+        return gpu.fallback().linear(x, weight, bias, act, y);
     }
     let (m, n, k) = (x.rows(), weight.shape()[0], weight.shape()[1]);
     let fits = x.cols() == k && y.len() == m * n;
