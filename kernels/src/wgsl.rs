@@ -112,6 +112,8 @@ shaders! {
     ADAGRAD: "adagrad" main [Read Read Write Write];
     /// A step of Adam on a parameter.
     ADAM: "adam" main [Read Read Write Write Write];
+    /// Pooled lookups in the tables of a buffer.
+    EMBEDDING_BAG: "embedding_bag" main [Read Read Read Write];
 }
 
 #[cfg(test)]

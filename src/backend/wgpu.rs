@@ -9,11 +9,14 @@ mod adapter;
 mod adjust;
 mod device;
 mod elementwise;
+mod embedding;
 mod interaction;
 mod linear;
+mod lookups;
 mod loss;
 mod memory;
 mod pipelines;
+mod slabs;
 mod update_dense;
 
 pub use adapter::{AdapterChoice, adapters};
@@ -59,6 +62,10 @@ pub struct Wgpu {
     zero: Arc<Raw>,
     /// Sums of squares on their way here.
     sums: Mutex<Tensor>,
+    /// Lists of ids that are on the device.
+    lookups: lookups::Lookups,
+    /// Small lists that never change.
+    constants: lookups::Constants,
 }
 
 impl Wgpu {
@@ -74,6 +81,8 @@ impl Wgpu {
             cpu: Cpu::new(options.threads),
             zero: device.create("a zero", 4),
             sums: Mutex::default(),
+            lookups: Default::default(),
+            constants: Default::default(),
             device,
         })
     }
@@ -136,6 +145,7 @@ impl Backend for Wgpu {
 
     fn fill_uniform(&self, table: &mut Table, key: u64, low: f64, high: f64) {
         self.cpu.fill_uniform(table, key, low, high);
+        slabs::send_large(&self.device, table);
     }
 
     fn quantize_table(&self, table: &Table, format: Option<RowFormat>) -> Table {
@@ -217,7 +227,7 @@ impl Backend for Wgpu {
     }
 
     fn embedding_bags(&self, tables: &[Table], pooling: Pooling, bags: &[JaggedTensor], out: &mut Tensor) {
-        self.cpu.embedding_bags(tables, pooling, bags, out);
+        embedding::forward(self, tables, pooling, bags, out);
     }
 
     fn embedding_bags_backward(
