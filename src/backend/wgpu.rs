@@ -16,8 +16,12 @@ mod lookups;
 mod loss;
 mod memory;
 mod pipelines;
+mod room;
 mod slabs;
+mod sort;
+mod table_grads;
 mod update_dense;
+mod update_tables;
 
 pub use adapter::{AdapterChoice, adapters};
 pub use device::Counts;
@@ -140,7 +144,7 @@ impl Backend for Wgpu {
     }
 
     fn table_grads(&self, tables: usize) -> Box<dyn TableGrads> {
-        self.cpu.table_grads(tables)
+        Box::new(table_grads::WgpuTableGrads::new(&self.device, tables))
     }
 
     fn fill_uniform(&self, table: &mut Table, key: u64, low: f64, high: f64) {
@@ -239,7 +243,7 @@ impl Backend for Wgpu {
         grads: &mut dyn TableGrads,
         first: usize,
     ) {
-        self.cpu.embedding_bags_backward(tables, pooling, bags, grad_out, grads, first);
+        embedding::backward(self, tables, pooling, bags, grad_out, grads, first);
     }
 
     fn gather_weights(&self, row_weights: &[Table], bags: &mut [JaggedTensor]) {
@@ -255,7 +259,7 @@ impl Backend for Wgpu {
         grads: &mut dyn TableGrads,
         first: usize,
     ) {
-        self.cpu.gather_weights_backward(tables, pooling, bags, grad_out, grads, first);
+        embedding::gather_weights_backward(self, tables, pooling, bags, grad_out, grads, first);
     }
 
     fn interaction(&self, kind: Interaction, dense: Option<&Tensor>, pooled: &Tensor, out: &mut Tensor) {
@@ -310,11 +314,11 @@ impl Backend for Wgpu {
     }
 
     fn sum_table_grads(&self, grads: &mut dyn TableGrads) {
-        self.cpu.sum_table_grads(grads);
+        table_grads::sum(self, grads);
     }
 
     fn add_l2(&self, l2: f32, tables: &[Table], grads: &mut dyn TableGrads) {
-        self.cpu.add_l2(l2, tables, grads);
+        update_tables::add_l2(self, l2, tables, grads);
     }
 
     fn update_dense<'a>(
@@ -328,6 +332,6 @@ impl Backend for Wgpu {
     }
 
     fn update_tables(&self, step: UpdateStep<'_>, tables: &mut [Table], grads: &dyn TableGrads, states: &mut [State]) {
-        self.cpu.update_tables(step, tables, grads, states);
+        update_tables::tables(self, step, tables, grads, states);
     }
 }

@@ -23,3 +23,4 @@ mod storage;
 mod support;
 mod training;
 mod update_dense;
+mod update_tables;

@@ -1,8 +1,9 @@
 //! Pooled lookups, in tables that lie in slabs.
 
 use super::lookups::Sent;
+use super::table_grads::WgpuTableGrads;
 use super::{Wgpu, memory, slabs};
-use crate::backend::{Backend, Pooling, Table};
+use crate::backend::{Backend, Pooling, Table, TableGrads};
 use crate::jagged::JaggedTensor;
 use crate::tensor::Tensor;
 use dlrm_kernels::wgsl;
@@ -26,7 +27,7 @@ pub(super) fn forward(gpu: &Wgpu, tables: &[Table], pooling: Pooling, bags: &[Ja
     let device = &gpu.device;
     let sent = gpu.lookups.send(device, bags);
     sent.check("embedding bags", tables);
-    slabs::send(device, tables);
+    slabs::send(device, &tables.iter().collect::<Vec<_>>());
     let slabs = slabs::by_slab(tables.iter().map(slabs::memory).enumerate(), dim);
     let pieces = gpu.constants.get(device, &pieces(&slabs));
     let out = memory::output(device, out);
@@ -37,6 +38,46 @@ pub(super) fn forward(gpu: &Wgpu, tables: &[Table], pooling: Pooling, bags: &[Ja
         let params = [b as u32, t as u32, dim as u32, first, rows.len() as u32, ids_at, weights_at, mean];
         device.dispatch_linear(&wgsl::EMBEDDING_BAG, &[slab, &sent.raw, &pieces, out], &params, b * rows.len() * dim);
         first += rows.len() as u32;
+    }
+}
+
+/// Writes the lookups down for the update.
+pub(super) fn backward(
+    gpu: &Wgpu,
+    tables: &[Table],
+    pooling: Pooling,
+    bags: &[JaggedTensor],
+    grad_out: &Tensor,
+    grads: &mut dyn TableGrads,
+    first: usize,
+) {
+    tables.iter().for_each(Table::check_f32);
+    let [table, ..] = tables else { return };
+    let rows: Vec<usize> = tables.iter().map(Table::num_embeddings).collect();
+    let sent = gpu.lookups.send(&gpu.device, bags);
+    let place = (first, &rows[..], table.embedding_dim());
+    WgpuTableGrads::of_mut(grads).append(&gpu.constants, place, pooling, &sent, grad_out);
+}
+
+/// Has the processor compute the gradient of each row's weight, and appends these as lookups of their own.
+pub(super) fn gather_weights_backward(
+    gpu: &Wgpu,
+    tables: &[Table],
+    pooling: Pooling,
+    bags: &[JaggedTensor],
+    grad_out: &Tensor,
+    grads: &mut dyn TableGrads,
+    first: usize,
+) {
+    let mut summed = gpu.cpu.table_grads(tables.len());
+    gpu.cpu.gather_weights_backward(tables, pooling, bags, grad_out, &mut *summed, 0);
+    let grads = WgpuTableGrads::of_mut(grads);
+    for (t, table) in tables.iter().enumerate() {
+        let values = summed.values(t);
+        let sent = gpu.lookups.send(&gpu.device, &[JaggedTensor::one_per_bag(summed.rows(t))]);
+        let grad = Tensor::from_slice(&[values.len()], &values);
+        let place = (first + t, &[table.num_embeddings()][..], 1);
+        grads.append(&gpu.constants, place, Pooling::Sum, &sent, &grad);
     }
 }
 

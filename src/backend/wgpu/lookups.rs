@@ -17,9 +17,13 @@ pub(super) struct Sent {
     pub raw: Arc<Raw>,
     /// Ids of each list, and the largest.
     pub lists: Vec<(usize, Option<u32>)>,
+    /// Ids of all lists.
+    pub lookups: usize,
     /// Where the ids start, and the weights, or 0 if all are 1: in words.
     pub ids_at: u32,
     pub weights_at: u32,
+    /// The weight that is the farthest from 0.
+    pub max_weight: f32,
 }
 
 impl Sent {
@@ -104,14 +108,17 @@ fn write_words(bags: &[JaggedTensor], words: &mut Vec<u32>) {
 
 /// What is to be known of lists that [`write_words`] wrote down.
 fn describe(bags: &[JaggedTensor], raw: Arc<Raw>) -> Sent {
-    let lookups: usize = bags.iter().map(|list| list.values().len()).sum();
+    let lookups = bags.iter().map(|list| list.values().len()).sum();
     let ids_at = 1 + bags.iter().map(JaggedTensor::num_bags).sum::<usize>();
     let weighted = bags.iter().any(|list| list.weights().is_some());
+    let weights = bags.iter().flat_map(|list| list.weights().unwrap_or(&[1.0]));
     Sent {
         raw,
         lists: bags.iter().map(|list| (list.values().len(), list.values().iter().max().copied())).collect(),
+        lookups,
         ids_at: ids_at as u32,
         weights_at: if weighted { (ids_at + lookups) as u32 } else { 0 },
+        max_weight: weights.fold(0.0, |most, weight| most.max(weight.abs())),
     }
 }
 
@@ -130,7 +137,7 @@ fn place(device: &Arc<Device>, entries: &mut Vec<Entry>, len: usize) -> usize {
     let most = (device.max_binding / 4) as usize;
     let memory = Memory::single(device, len.next_power_of_two().min(most).max(len));
     let raw = memory.raw().clone();
-    let sent = Sent { raw, lists: Vec::new(), ids_at: 0, weights_at: 0 };
+    let sent = Sent { raw, lists: Vec::new(), lookups: 0, ids_at: 0, weights_at: 0, max_weight: 0.0 };
     let entry = Entry { stamps: Vec::new(), memory, sent, last: 0 };
     match too_small {
         Some(at) => {

@@ -16,6 +16,7 @@ use super::device::Device;
 use super::memory::{Memory, Piece, Raw};
 use crate::backend::Table;
 use crate::buffer::{Buffer, DeviceMemory};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Bytes of a table that is sent when it is filled.
@@ -24,19 +25,19 @@ const LARGE: usize = 32 << 20;
 /// Sends a table of [`LARGE`] bytes or more; its memory here is given up.
 pub(super) fn send_large(device: &Arc<Device>, table: &mut Table) {
     if table.stored_bytes() >= LARGE {
-        send(device, std::slice::from_ref(table));
+        send(device, &[&*table]);
         table.buffer_mut().leave();
     }
 }
 
 /// Has all of `tables` on the device.
-pub(super) fn send(device: &Arc<Device>, tables: &[Table]) {
+pub(super) fn send(device: &Arc<Device>, tables: &[&Table]) {
     let mut dims: Vec<usize> =
-        tables.iter().filter(|t| t.buffer().device().is_none()).map(Table::embedding_dim).collect();
+        tables.iter().filter(|t| t.buffer().device().is_none()).map(|t| t.embedding_dim()).collect();
     dims.sort_unstable();
     dims.dedup();
     for dim in dims {
-        let new = tables.iter().filter(|t| t.embedding_dim() == dim && t.buffer().device().is_none());
+        let new = tables.iter().copied().filter(|t| t.embedding_dim() == dim && t.buffer().device().is_none());
         cut(device, dim, &new.collect::<Vec<_>>());
     }
     for table in tables {
@@ -81,6 +82,37 @@ fn cut(device: &Arc<Device>, dim: usize, tables: &[&Table]) {
         on_device(table.buffer(), |_| Memory::of_pieces(device, pieces));
         sent += table.stored_bytes();
     }
+}
+
+/// The memory of what an optimizer remembers of `tables` of width `dim`, `width` numbers a row, with its numbers: beside
+/// the slabs, at the same rows.
+pub(super) fn beside<'a>(
+    device: &Arc<Device>,
+    tables: &[&Memory],
+    states: &[&'a Buffer],
+    dim: usize,
+    width: usize,
+) -> Vec<&'a Memory> {
+    let mut new: HashMap<u64, Arc<Raw>> = HashMap::new();
+    let mut place = |piece: &Piece| {
+        let raw = new.entry(piece.raw.id).or_insert_with(|| {
+            let rows = piece.raw.buffer.size() / (size_of::<f32>() * dim) as u64;
+            let what = format!("what an optimizer remembers of {rows} rows of {dim} numbers, a piece");
+            device.create(&what, rows * (size_of::<f32>() * width) as u64)
+        });
+        Piece { raw: raw.clone(), first: piece.first / dim * width, len: piece.len / dim * width }
+    };
+    let both = tables.iter().zip(states);
+    both.map(|(table, state)| {
+        on_device(state, |_| Memory::of_pieces(device, table.pieces().iter().map(&mut place).collect()))
+    })
+    .collect()
+}
+
+/// Numbers that are on the device are about to change there: they are there alone from now on, without memory here.
+pub(super) fn changed(buffer: &mut Buffer) {
+    buffer.to_device(|_| unreachable!("numbers that were not sent"));
+    buffer.leave();
 }
 
 /// A run of rows of a table in a slab.
