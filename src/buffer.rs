@@ -122,6 +122,11 @@ impl Buffer {
         self.len
     }
 
+    /// Elements that there is memory for.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Whether no element is in use.
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -188,6 +193,11 @@ impl Buffer {
             self.is_on_device.store(true, Ordering::Release);
         }
         device
+    }
+
+    /// The memory of a device, if there is some, whether what it holds is of use or not.
+    pub fn device(&self) -> Option<&dyn DeviceMemory> {
+        self.device.get().map(|device| &**device)
     }
 
     /// The memory of a device, for a backend to write there: made by `make` for a number of elements if there is none

@@ -112,6 +112,30 @@ shaders! {
     ADAGRAD: "adagrad" main [Read Read Write Write];
     /// A step of Adam on a parameter.
     ADAM: "adam" main [Read Read Write Write Write];
+    /// Pooled lookups in the tables of a buffer.
+    EMBEDDING_BAG: "embedding_bag" main [Read Read Read Write];
+    /// The rows that lookups are of, and what these get.
+    LOOKUP_KEYS: "lookup_keys" main [Read Read Write Write];
+    /// Sums as lookups of their own.
+    OWN_ITEMS: "own_items" main [Write];
+    /// How often each digit occurs in each tile of keys.
+    RADIX_COUNT: "radix_count" main [Read Write];
+    /// Keys to their places by one digit.
+    RADIX_SCATTER: "radix_scatter" main [Read Read Read Write Write];
+    /// Sums over runs of sorted lookups.
+    RUN_SUMS: "run_sums" main [Read Read Read Read Write];
+    /// Sums over all lookups of a row.
+    ROW_SUMS: "row_sums" main [Read Read Read Read Read Write];
+    /// The gradient of the rows' squares.
+    ADD_L2_ROWS: "add_l2_rows" main [Read Read Read Write];
+    /// SGD on rows.
+    SGD_ROWS: "sgd_rows" main [Read Read Read Read Write];
+    /// Adagrad on rows.
+    ADAGRAD_ROWS: "adagrad_rows" main [Read Read Read Read Write Write];
+    /// Row-wise Adagrad on rows.
+    ROWWISE_ADAGRAD_ROWS: "rowwise_adagrad_rows" main [Read Read Read Read Write Write];
+    /// Adam on rows.
+    ADAM_ROWS: "adam_rows" main [Read Read Read Read Write Write Write];
 }
 
 #[cfg(test)]

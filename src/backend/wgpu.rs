@@ -9,12 +9,19 @@ mod adapter;
 mod adjust;
 mod device;
 mod elementwise;
+mod embedding;
 mod interaction;
 mod linear;
+mod lookups;
 mod loss;
 mod memory;
 mod pipelines;
+mod room;
+mod slabs;
+mod sort;
+mod table_grads;
 mod update_dense;
+mod update_tables;
 
 pub use adapter::{AdapterChoice, adapters};
 pub use device::Counts;
@@ -59,6 +66,10 @@ pub struct Wgpu {
     zero: Arc<Raw>,
     /// Sums of squares on their way here.
     sums: Mutex<Tensor>,
+    /// Lists of ids that are on the device.
+    lookups: lookups::Lookups,
+    /// Small lists that never change.
+    constants: lookups::Constants,
 }
 
 impl Wgpu {
@@ -74,6 +85,8 @@ impl Wgpu {
             cpu: Cpu::new(options.threads),
             zero: device.create("a zero", 4),
             sums: Mutex::default(),
+            lookups: Default::default(),
+            constants: Default::default(),
             device,
         })
     }
@@ -138,11 +151,12 @@ impl Backend for Wgpu {
     }
 
     fn table_grads(&self, tables: usize) -> Box<dyn TableGrads> {
-        self.cpu.table_grads(tables)
+        Box::new(table_grads::WgpuTableGrads::new(&self.device, tables))
     }
 
     fn fill_uniform(&self, table: &mut Table, key: u64, low: f64, high: f64) {
         self.cpu.fill_uniform(table, key, low, high);
+        slabs::send_large(&self.device, table);
     }
 
     fn quantize_table(&self, table: &Table, format: Option<RowFormat>) -> Table {
@@ -224,7 +238,7 @@ impl Backend for Wgpu {
     }
 
     fn embedding_bags(&self, tables: &[Table], pooling: Pooling, bags: &[JaggedTensor], out: &mut Tensor) {
-        self.cpu.embedding_bags(tables, pooling, bags, out);
+        embedding::forward(self, tables, pooling, bags, out);
     }
 
     fn embedding_bags_backward(
@@ -236,7 +250,7 @@ impl Backend for Wgpu {
         grads: &mut dyn TableGrads,
         first: usize,
     ) {
-        self.cpu.embedding_bags_backward(tables, pooling, bags, grad_out, grads, first);
+        embedding::backward(self, tables, pooling, bags, grad_out, grads, first);
     }
 
     fn gather_weights(&self, row_weights: &[Table], bags: &mut [JaggedTensor]) {
@@ -252,7 +266,7 @@ impl Backend for Wgpu {
         grads: &mut dyn TableGrads,
         first: usize,
     ) {
-        self.cpu.gather_weights_backward(tables, pooling, bags, grad_out, grads, first);
+        embedding::gather_weights_backward(self, tables, pooling, bags, grad_out, grads, first);
     }
 
     fn interaction(&self, kind: Interaction, dense: Option<&Tensor>, pooled: &Tensor, out: &mut Tensor) {
@@ -307,11 +321,11 @@ impl Backend for Wgpu {
     }
 
     fn sum_table_grads(&self, grads: &mut dyn TableGrads) {
-        self.cpu.sum_table_grads(grads);
+        table_grads::sum(self, grads);
     }
 
     fn add_l2(&self, l2: f32, tables: &[Table], grads: &mut dyn TableGrads) {
-        self.cpu.add_l2(l2, tables, grads);
+        update_tables::add_l2(self, l2, tables, grads);
     }
 
     fn update_dense<'a>(
@@ -325,6 +339,6 @@ impl Backend for Wgpu {
     }
 
     fn update_tables(&self, step: UpdateStep<'_>, tables: &mut [Table], grads: &dyn TableGrads, states: &mut [State]) {
-        self.cpu.update_tables(step, tables, grads, states);
+        update_tables::tables(self, step, tables, grads, states);
     }
 }

@@ -11,6 +11,7 @@ mod cli;
 #[path = "../common/mod.rs"]
 mod common;
 mod elementwise;
+mod embedding;
 mod failures;
 mod interaction;
 mod learns;
@@ -22,3 +23,4 @@ mod storage;
 mod support;
 mod training;
 mod update_dense;
+mod update_tables;

@@ -243,6 +243,11 @@ impl Device {
         }
     }
 
+    /// Whether a buffer is used by something that was called, but is not on its way yet.
+    pub fn is_in_use(&self, raw: &Raw) -> bool {
+        raw.used.load(Ordering::Relaxed) == self.state().epoch
+    }
+
     /// Everything called so far goes to the device.
     pub fn submit(&self) {
         let mut state = self.state();
