@@ -11,6 +11,7 @@ mod cli;
 #[path = "../common/mod.rs"]
 mod common;
 mod elementwise;
+mod f16;
 mod failures;
 mod interaction;
 mod learns;
