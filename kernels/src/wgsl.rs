@@ -58,17 +58,33 @@ macro_rules! shaders {
 shaders! {
     /// `Y = X` or `Y += X`.
     ADD_TO: "add_to" main [Read Write];
+    /// `Y = X` with `X` of f16.
+    WIDEN: "widen" main [Read Write];
     /// `dX = dZ · W`, ReLU's mask included.
     LINEAR_BACKWARD_INPUT: "linear_backward_input" main [Read Read Read Write];
+    /// The same with `Y` of f16.
+    LINEAR_BACKWARD_INPUT_F16: "linear_backward_input_f16" main [Read Read Read Write];
     /// `dW = dZᵀ · X` and `db = Σ dZ` of each slice of a batch, ReLU's mask included.
     LINEAR_BACKWARD_WEIGHT: "linear_backward_weight" main [Read Read Read Write Write];
-    /// The same for a layer of few outputs.
+    /// The same with `X` and `Y` of f16.
+    LINEAR_BACKWARD_WEIGHT_F16: "linear_backward_weight_f16" main [Read Read Read Write Write];
+    /// The same with `Y` of f16.
+    LINEAR_BACKWARD_WEIGHT_TO_F16: "linear_backward_weight_to_f16" main [Read Read Read Write Write];
+    /// `dW` and `db` of each slice of a batch for a layer of few outputs.
     LINEAR_BACKWARD_WEIGHT_NARROW: "linear_backward_weight_narrow" main [Read Read Read Write Write];
+    /// The same with `X` of f16.
+    LINEAR_BACKWARD_WEIGHT_NARROW_F16: "linear_backward_weight_narrow_f16" main [Read Read Read Write Write];
     /// `Y = act(X · Wᵀ + b)`.
     LINEAR_FORWARD: "linear_forward" main [Read Read Read Write];
-    /// The same for a layer of few outputs.
+    /// The same with `X` and `Y` of f16.
+    LINEAR_FORWARD_F16: "linear_forward_f16" main [Read Read Read Write];
+    /// The same with `Y` of f16.
+    LINEAR_FORWARD_TO_F16: "linear_forward_to_f16" main [Read Read Read Write];
+    /// `Y = act(X · Wᵀ + b)` for a layer of few outputs.
     LINEAR_FORWARD_NARROW: "linear_forward_narrow" main [Read Read Read Write];
-    /// The same, with the adapter's subgroups.
+    /// The same with `X` of f16.
+    LINEAR_FORWARD_NARROW_F16: "linear_forward_narrow_f16" main [Read Read Read Write];
+    /// The same with `X` of f32 and the adapter's subgroups.
     LINEAR_FORWARD_NARROW_SUBGROUPS: "linear_forward_narrow_subgroups" main [Read Read Read Write];
     /// The sums of slices, added in order.
     LINEAR_SUM_SLICES: "linear_sum_slices" main [Read Write];

@@ -12,6 +12,7 @@ mod cli;
 mod common;
 mod elementwise;
 mod embedding;
+mod f16;
 mod failures;
 mod interaction;
 mod learns;

@@ -7,12 +7,11 @@ fn parse(shader: &Shader) -> Module {
         .unwrap_or_else(|e| panic!("{}", e.emit_to_string_with_path(shader.source, shader.name)))
 }
 
-/// What a shader may use: nothing that an adapter may lack, unless its name says so.
+/// What a shader may use: nothing that an adapter may lack, unless its name or a line says so.
 fn capabilities(shader: &Shader) -> Capabilities {
-    match shader.name.ends_with("_subgroups") {
-        true => Capabilities::default() | Capabilities::SUBGROUP,
-        false => Capabilities::default(),
-    }
+    let f16 = shader.source.lines().any(|line| line == "enable f16;");
+    let more = [(f16, Capabilities::SHADER_FLOAT16), (shader.name.ends_with("_subgroups"), Capabilities::SUBGROUP)];
+    more.iter().filter(|(is, _)| *is).fold(Capabilities::default(), |all, &(_, one)| all | one)
 }
 
 #[test]
@@ -66,11 +65,14 @@ fn every_file_is_listed_and_says_what_it_does() {
 fn tiles_of_linear_layers_are_as_they_are_listed() {
     let [rows, columns, step] = LINEAR_TILE;
     let text = format!("const TILE = {rows}u;\nconst STEP = {step}u;\n");
-    for shader in [LINEAR_FORWARD, LINEAR_BACKWARD_INPUT, LINEAR_BACKWARD_WEIGHT] {
+    let narrow = |shader: &&Shader| shader.name.contains("_narrow");
+    let products =
+        || ALL.iter().filter(|shader| shader.name.starts_with("linear_") && shader.name != "linear_sum_slices");
+    for shader in products().filter(|shader| !narrow(shader)) {
         assert!(rows == columns && shader.source.contains(&text), "{}", shader.name);
-        assert_eq!(parse(&shader).entry_points[0].workgroup_size, [16, 16, 1], "{}", shader.name);
+        assert_eq!(parse(shader).entry_points[0].workgroup_size, [16, 16, 1], "{}", shader.name);
     }
-    for shader in [LINEAR_FORWARD_NARROW, LINEAR_FORWARD_NARROW_SUBGROUPS, LINEAR_BACKWARD_WEIGHT_NARROW] {
-        assert_eq!(parse(&shader).entry_points[0].workgroup_size, [LINEAR_NARROW as u32, 1, 1], "{}", shader.name);
+    for shader in products().filter(narrow) {
+        assert_eq!(parse(shader).entry_points[0].workgroup_size, [LINEAR_NARROW as u32, 1, 1], "{}", shader.name);
     }
 }

@@ -34,6 +34,8 @@ pub struct Counts {
     pub buffers: u64,
     /// Operations that the processor computed for want of a shader.
     pub fallbacks: u64,
+    /// Bytes of all these buffers.
+    pub buffer_bytes: u64,
 }
 
 /// See the [module](self).
@@ -43,6 +45,8 @@ pub(super) struct Device {
     pub name: String,
     /// The most bytes of a buffer that a shader sees, and so of a buffer.
     pub max_binding: u64,
+    /// Whether what may be stored in f16 is.
+    pub f16_storage: bool,
     pipelines: Pipelines,
     /// The parameters of every dispatch of a submission.
     arena: wgpu::Buffer,
@@ -103,6 +107,7 @@ impl Device {
         Ok(Arc::new(Device {
             name: adapter::line(&adapter.get_info()),
             max_binding: options.max_binding.map_or(offered, |most| most.min(offered)) / 256 * 256,
+            f16_storage: options.f16_storage,
             pipelines: Pipelines::default(),
             arena,
             state: Mutex::new(State { epoch: 1, ..State::default() }),
@@ -160,7 +165,9 @@ impl Device {
         if pollster::block_on(scope.pop()).is_some() {
             self.fail(format!("no memory on the device for {what} of {bytes} bytes"));
         }
-        self.state().counts.buffers += 1;
+        let counts = &mut self.state().counts;
+        counts.buffers += 1;
+        counts.buffer_bytes += bytes;
         Arc::new(Raw { buffer, id: self.ids.fetch_add(1, Ordering::Relaxed), used: AtomicU64::new(0) })
     }
 
@@ -322,6 +329,7 @@ impl Device {
             mapped_at_creation: false,
         });
         state.counts.buffers += 1;
+        state.counts.buffer_bytes += staging.size();
         state.staging = Some(staging.clone());
         staging
     }

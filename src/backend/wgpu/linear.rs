@@ -26,7 +26,7 @@ pub(super) struct Slices(Mutex<[Option<Memory>; 2]>);
 
 /// Room for `len` numbers, made anew if there is less.
 fn room<'a>(device: &Arc<Device>, kept: &'a mut Option<Memory>, len: usize) -> &'a Arc<Raw> {
-    if kept.as_ref().is_none_or(|memory| memory.pieces()[0].len < len) {
+    if kept.as_ref().is_none_or(|memory| memory.len() < len) {
         *kept = Some(Memory::single(device, len));
     }
     kept.as_ref().expect("just made").raw()
@@ -63,16 +63,26 @@ pub(super) fn forward(
     let (m, n, k) = (x.rows(), weight.shape()[0], weight.shape()[1]);
     let fits = x.cols() == k && y.len() == m * n;
     assert!(fits, "linear: X {:?}, W {:?}, Y {:?}", x.shape(), weight.shape(), y.shape());
+    let device = &gpu.device;
+    let (shader, x) = forward_shader(device, n, x);
+    let groups = if n <= NARROW { grid(m * n) } else { tiles(m, n) };
     let params = [m as u32, n as u32, k as u32, flag(bias.is_some()), flag(act == Activation::Relu)];
-    let (shader, groups) = match n {
-        0..=NARROW if gpu.device.has_subgroups() => (&wgsl::LINEAR_FORWARD_NARROW_SUBGROUPS, grid(m * n)),
-        0..=NARROW => (&wgsl::LINEAR_FORWARD_NARROW, grid(m * n)),
-        _ => (&wgsl::LINEAR_FORWARD, tiles(m, n)),
-    };
-    let w = memory::input(&gpu.device, weight.value());
-    let b = bias.map_or(w, |b| memory::input(&gpu.device, b.value()));
-    let buffers = [memory::input(&gpu.device, x), w, b, memory::output(&gpu.device, y)];
-    gpu.device.dispatch(shader, &buffers, &params, groups);
+    let w = memory::input(device, weight.value());
+    let b = bias.map_or(w, |b| memory::input(device, b.value()));
+    let y = if n > NARROW && device.f16_storage { memory::half_output(device, y) } else { memory::output(device, y) };
+    device.dispatch(shader, &[x, w, b, y], &params, groups);
+}
+
+/// What computes `Y`, and the `X` that it reads. Few outputs are always of f32.
+fn forward_shader<'a>(device: &Arc<Device>, n: usize, x: &'a Tensor) -> (&'static Shader, &'a Arc<Raw>) {
+    match (memory::half_input(device, x), n <= NARROW) {
+        (Some(x), true) => (&wgsl::LINEAR_FORWARD_NARROW_F16, x),
+        (Some(x), false) => (&wgsl::LINEAR_FORWARD_F16, x),
+        (None, true) if device.has_subgroups() => (&wgsl::LINEAR_FORWARD_NARROW_SUBGROUPS, memory::input(device, x)),
+        (None, true) => (&wgsl::LINEAR_FORWARD_NARROW, memory::input(device, x)),
+        (None, false) if device.f16_storage => (&wgsl::LINEAR_FORWARD_TO_F16, memory::input(device, x)),
+        (None, false) => (&wgsl::LINEAR_FORWARD, memory::input(device, x)),
+    }
 }
 
 pub(super) fn backward(
@@ -88,17 +98,39 @@ pub(super) fn backward(
     let fits = dy.rows() == m && dy.cols() == n && x.cols() == k && y.shape() == dy.shape();
     assert!(fits, "linear backward: X {:?}, Y {:?}, dY {:?}, W {:?}", x.shape(), y.shape(), dy.shape(), weight.shape());
     let device = &gpu.device;
-    let dz = [memory::input(device, y), memory::input(device, dy)];
     let relu = flag(act == Activation::Relu);
+    let dy = memory::input(device, dy);
     if let Some((dx, beta)) = grads.x {
+        let (shader, y) = match half_output_of(device, n, y) {
+            Some(y) => (&wgsl::LINEAR_BACKWARD_INPUT_F16, y),
+            None => (&wgsl::LINEAR_BACKWARD_INPUT, memory::input(device, y)),
+        };
         let params = [m as u32, n as u32, k as u32, relu, flag(beta == Beta::One)];
-        let buffers = [dz[0], dz[1], memory::input(device, weight.value()), memory::into(device, dx, beta)];
-        device.dispatch(&wgsl::LINEAR_BACKWARD_INPUT, &buffers, &params, tiles(m, k));
+        let buffers = [y, dy, memory::input(device, weight.value()), memory::into(device, dx, beta)];
+        device.dispatch(shader, &buffers, &params, tiles(m, k));
     }
     let (dw, beta) = grads.weight;
     assert!(dw.rows() == n && dw.cols() == k, "linear backward: dW {:?} of {n} x {k}", dw.shape());
+    let (shader, [x, y]) = weight_shader(device, n, [x, y]);
     let product = Product { gpu, m, n, k, relu };
-    product.backward_parameters(dz, memory::input(device, x), (dw, beta), grads.bias);
+    product.backward_parameters(shader, [y, dy, x], (dw, beta), grads.bias);
+}
+
+/// The `Y` of a layer in f16, if it is stored so; few outputs are always of f32.
+fn half_output_of<'a>(device: &Arc<Device>, n: usize, y: &'a Tensor) -> Option<&'a Arc<Raw>> {
+    if n > NARROW { memory::half_input(device, y) } else { None }
+}
+
+/// What computes `dW` and `db`, and the `X` and `Y` that it reads.
+fn weight_shader<'a>(device: &Arc<Device>, n: usize, [x, y]: [&'a Tensor; 2]) -> (&'static Shader, [&'a Arc<Raw>; 2]) {
+    let wide = |tensor| memory::input(device, tensor);
+    match (half_output_of(device, n, y), memory::half_input(device, x)) {
+        (Some(y), Some(x)) => (&wgsl::LINEAR_BACKWARD_WEIGHT_F16, [x, y]),
+        (Some(y), None) => (&wgsl::LINEAR_BACKWARD_WEIGHT_TO_F16, [wide(x), y]),
+        (None, Some(x)) if n <= NARROW => (&wgsl::LINEAR_BACKWARD_WEIGHT_NARROW_F16, [x, wide(y)]),
+        (None, _) if n <= NARROW => (&wgsl::LINEAR_BACKWARD_WEIGHT_NARROW, [wide(x), wide(y)]),
+        (None, _) => (&wgsl::LINEAR_BACKWARD_WEIGHT, [wide(x), wide(y)]),
+    }
 }
 
 /// The sizes of a layer's products.
@@ -114,8 +146,8 @@ impl Product<'_> {
     /// `dW` and `db`, at once or by slices of the batch.
     fn backward_parameters(
         &self,
-        [y, dy]: [&Arc<Raw>; 2],
-        x: &Arc<Raw>,
+        shader: &'static Shader,
+        [y, dy, x]: [&Arc<Raw>; 3],
         (dw, dw_beta): (&mut Tensor, Beta),
         db: Option<(&mut Tensor, Beta)>,
     ) {
@@ -124,7 +156,7 @@ impl Product<'_> {
         // Held until both dispatches are called, so that no other thread's come between.
         let mut kept = gpu.slices.0.lock().unwrap_or_else(PoisonError::into_inner);
         let [weights, biases] = &mut *kept;
-        let (shader, [gx, gy, _]) = self.shader();
+        let [gx, gy, _] = self.groups();
         let (count, rows) = slices(m, (gx * gy) as usize);
         let groups = [gx, gy, count as u32];
         let has_bias = flag(db.is_some());
@@ -132,8 +164,7 @@ impl Product<'_> {
         let db = db.map(|(db, beta)| memory::into(device, db, beta));
         let dw = memory::into(device, dw, dw_beta);
         let (dw_add, db_add) = (flag(dw_beta == Beta::One), flag(db_beta == Beta::One));
-        let sizes = [m as u32, n as u32, k as u32, relu, has_bias, rows as u32];
-        let params = |dw_add, db_add| [&sizes[..], &[dw_add, db_add]].concat();
+        let params = |dw_add, db_add| [m as u32, n as u32, k as u32, relu, has_bias, rows as u32, dw_add, db_add];
         // Where there is no bias, something else has to be bound in its place.
         let partial_biases = room(device, biases, if count == 1 { 1 } else { count * n });
         if count == 1 {
@@ -152,15 +183,11 @@ impl Product<'_> {
         }
     }
 
-    /// What computes `dW` and `db`, and the workgroups of a slice.
-    fn shader(&self) -> (&'static Shader, [u32; 3]) {
+    /// The workgroups of a slice. Where outputs are few, the biases are a column more.
+    fn groups(&self) -> [u32; 3] {
         match self.n {
-            // A column more: the biases'.
-            0..=NARROW => {
-                let groups = [(self.k + 1).div_ceil(LINEAR_NARROW) as u32, self.n as u32, 1];
-                (&wgsl::LINEAR_BACKWARD_WEIGHT_NARROW, groups)
-            }
-            _ => (&wgsl::LINEAR_BACKWARD_WEIGHT, tiles(self.n, self.k)),
+            0..=NARROW => [(self.k + 1).div_ceil(LINEAR_NARROW) as u32, self.n as u32, 1],
+            _ => tiles(self.n, self.k),
         }
     }
 }
