@@ -24,7 +24,7 @@
 mod support;
 
 use clap::Parser;
-use dlrm::backend::Interaction;
+use dlrm::backend::{Backend, Interaction};
 use dlrm::baseline::LogisticRegression;
 use dlrm::data::binary::RowFile;
 use dlrm::data::source::{BatchSource, Order, RowSource};
@@ -38,12 +38,14 @@ use rand::{Rng, SeedableRng, rngs::Xoshiro256PlusPlus};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use support::backend_flags::BackendFlags;
 use support::checkpoint_flags::CheckpointFlags;
 use support::files::check_apart;
 use support::loss_flags::LossFlags;
 use support::model_flags::ModelFlags;
 use support::options::OptionFlags;
-use support::{Meter, cpu, positive, run_main};
+use support::{Meter, positive, run_main};
 
 /// Rows a batch when testing: only memory depends on it.
 const TEST_BATCH: usize = 2048;
@@ -86,6 +88,8 @@ struct Args {
     /// Threads; 0 means one for each processor. The result does not depend on it.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     threads: u16,
+    #[command(flatten)]
+    backend: BackendFlags,
     #[command(flatten)]
     options: OptionFlags,
     #[command(flatten)]
@@ -172,7 +176,7 @@ fn print_table(lines: &[(&str, String, f64)]) {
     lines.iter().for_each(|(name, auc, logloss)| println!("  {name:<34}{auc:>10}{logloss:>10.5}"));
 }
 
-fn train_and_test(args: &Args, file: &RowFile) -> Result<()> {
+fn train_and_test(args: &Args, backend: Arc<dyn Backend>, file: &RowFile) -> Result<()> {
     let header = file.header();
     let [train, test] = header.days[..] else {
         unreachable!("the schema has a split");
@@ -184,7 +188,7 @@ fn train_and_test(args: &Args, file: &RowFile) -> Result<()> {
     let linear = logistic_regression(args, file, &mut train, &mut test)?;
 
     let new = || args.model.config(args.config(file));
-    let (config, model, params) = args.checkpoint.model(cpu(args.threads.into())?, file, args.seed, new)?;
+    let (config, model, params) = args.checkpoint.model(backend, file, args.seed, new)?;
     let policy = LrPolicy::constant(args.lr);
     let trainer = Trainer::new(model, params, UpdateRule::ADAGRAD, policy, args.loss.kind()?);
     let mut trainer = trainer.with_options(args.options.options(args.seed, &args.loss))?;
@@ -260,6 +264,7 @@ fn generated_rows() -> String {
 fn run(args: &Args) -> Result<()> {
     args.loss.kind()?;
     args.checkpoint.check(&args.model)?;
+    let backend = args.backend.open(args.threads.into())?.backend();
     let folder = tempfile::tempdir().map_err(|e| Error::io(std::env::temp_dir(), e))?;
     let (schema, data) = table(args, folder.path())?;
     if let (false, Some(path)) = (schema.has_split(), &args.schema) {
@@ -269,7 +274,7 @@ fn run(args: &Args) -> Result<()> {
     let read = data.iter().chain(&args.schema).map(PathBuf::as_path);
     check_apart(read, [&args.output, save_model].into_iter().flatten().map(PathBuf::as_path))?;
     let output = args.output.clone().unwrap_or_else(|| folder.path().join("rows.dlrm"));
-    train_and_test(args, &make_dataset(&schema, &data, &output)?)
+    train_and_test(args, backend, &make_dataset(&schema, &data, &output)?)
 }
 
 fn main() -> ExitCode {

@@ -20,13 +20,14 @@ use std::io::{BufWriter, Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use support::backend_flags::BackendFlags;
 use support::checkpoint_flags::fits;
 use support::files::check_apart;
 use support::latency::{self, Latency};
 use support::model_flags::ModelConfig;
 use support::new_rows::{Rows, RowsFlags};
 use support::whole::Whole;
-use support::{Meter, cpu, run_main};
+use support::{Meter, run_main};
 
 /// Rows of each table at most, of the model whose latency is measured where none is given.
 const CAP: usize = 100_000;
@@ -35,7 +36,7 @@ const CAP: usize = 100_000;
 #[derive(Parser)]
 struct Args {
     /// The model: what --save-model of the examples that train wrote.
-    #[arg(long, value_name = "FILE", required_unless_present = "latency")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["latency", "list_adapters"])]
     load_model: Option<PathBuf>,
     #[command(flatten)]
     rows: RowsFlags,
@@ -51,6 +52,8 @@ struct Args {
     /// Threads; 0 means one for each processor. The result does not depend on it.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     threads: u16,
+    #[command(flatten)]
+    backend: BackendFlags,
     /// Measure instead how long batches of 1, 64 and 2048 random rows take: those of the model, or of the reference's
     /// Kaggle model with at most 100,000 rows a table.
     #[arg(long, conflicts_with_all = ["data", "output", "logits"])]
@@ -149,7 +152,7 @@ fn measure(args: &Args, backend: &Arc<dyn Backend>) -> Result<()> {
 }
 
 fn run(args: &Args) -> Result<()> {
-    let backend: Arc<dyn Backend> = cpu(args.threads.into())?;
+    let backend = args.backend.open(args.threads.into())?.backend();
     let mut result = Ok(());
     let work = if args.latency { measure } else { predict };
     backend.scope(&mut || result = work(args, &backend));

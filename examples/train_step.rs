@@ -5,24 +5,26 @@
 mod support;
 
 use clap::Parser;
-use dlrm::backend::{Backend, Cpu, LossKind};
+use dlrm::backend::{Backend, LossKind};
 use dlrm::nn::Dlrm;
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
 use dlrm::profile::{Entry, Profiled};
 use dlrm::roofline::Cost;
 use dlrm::train::{TrainOptions, Trainer, Workload};
-use dlrm::{Batch, Parameters, Result, Stream};
+use dlrm::{Batch, Error, Parameters, Result, Stream};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use support::backend_flags::{BackendFlags, COUNTS, Chosen};
 use support::breakdown::Breakdown;
 use support::machine;
 use support::memory::Planned;
 use support::model_flags::ModelConfig;
 use support::models::{Config, random_batches};
 use support::profile::{self, Profile, ProfileFlags};
-use support::{check_memory, cpu, fail, parse_args};
+use support::{check_memory, fail, parse_args};
 
 /// Times one training step of a standard model on random batches in memory.
 #[derive(Parser)]
@@ -36,6 +38,8 @@ struct Args {
     /// Threads; 0 means one for each processor.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     threads: u16,
+    #[command(flatten)]
+    backend: BackendFlags,
     /// Steps timed.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     iters: u32,
@@ -84,6 +88,9 @@ struct Outcome {
     threads: usize,
     mode: &'static str,
     ms: Spread,
+    /// What a GPU was given to do in a step, a mean over those timed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counts: Option<BTreeMap<&'static str, f64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     phases_ms: Option<Phases>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,46 +109,83 @@ fn step(trainer: &mut Trainer<Dlrm>, batch: &Batch, forward_only: bool) -> Resul
     trainer.backward(loss);
     let backward = start.elapsed();
     trainer.update();
+    trainer.params().backend().submit();
     Ok([forward, backward - forward, start.elapsed() - backward])
 }
 
-/// The times of every step after the warm-up, and what is in its profile, if there is one.
-type Steps = (Vec<[Duration; 3]>, Vec<Vec<Entry>>);
+/// Of the steps after the warm-up.
+struct Steps {
+    /// The times of each; of a GPU, which is not waited for in between, the mean ones of each round.
+    times: Vec<[Duration; 3]>,
+    /// What is in the profile of each, or of each round, if there is one.
+    entries: Vec<Vec<Entry>>,
+    counts: Option<BTreeMap<&'static str, f64>>,
+}
 
-fn run_steps(args: &Args, backend: &Arc<Cpu>, profiled: Option<&Arc<Profiled>>) -> Result<Steps> {
+/// Rounds that the steps of a GPU are timed in.
+const ROUNDS: usize = 5;
+
+fn run_steps(args: &Args, chosen: &Chosen, profiled: Option<&Arc<Profiled>>) -> Result<Steps> {
     let (config, lookups) = args.config.model();
     let mut stream = Stream::native(727);
-    let (batch, threads) = (args.batch_size as usize, backend.threads());
+    let (batch, threads) = (args.batch_size as usize, chosen.threads());
     let work =
         Workload { batch, test_batch: 0, test_rows: 0, ahead: args.distinct as usize - 1, threads, checkpoints: false };
     let samples = random_batches(1, 2, &config, lookups, &mut Stream::native(1)).remove(0);
     let shape = ModelConfig::Dlrm(config.clone());
-    let memory = Planned::new(backend, &shape, (UpdateRule::Sgd, &TrainOptions::default()), &samples, work, 0)?;
-    let mut params = Parameters::new(match profiled {
-        Some(profiled) => profiled.clone(),
-        None => backend.clone(),
-    });
+    let memory = Planned::new(chosen, &shape, (UpdateRule::Sgd, &TrainOptions::default()), &samples, work, 0)?;
+    let backend: Arc<dyn Backend> = profiled.map_or(chosen.backend(), |profiled| profiled.clone());
+    let mut params = Parameters::new(backend.clone());
     let model = Dlrm::new(&config, &mut params, &mut stream)?;
     // Dense features and a label; ids, and where each list of them begins.
     let row = 4 * (config.dense_features + 1 + config.num_embeddings.len() * (lookups + 1));
     let rows = f64::from(args.distinct) * f64::from(args.batch_size);
-    check_memory("--distinct batches of --batch-size rows", row as f64 * rows, &**backend)?;
+    check_memory("--distinct batches of --batch-size rows", row as f64 * rows, &*backend)?;
     let batches = random_batches(args.distinct, args.batch_size as usize, &config, lookups, &mut stream);
     let mut trainer = Trainer::new(model, params, UpdateRule::Sgd, LrPolicy::constant(0.1), LossKind::BCE);
 
     let entries = || profiled.map_or(Vec::new(), |p| p.take());
     entries(); // those of the initial values
     profiled.map(|p| p.take_trace());
-    let mut steps = Ok(Vec::new());
-    backend.scope(&mut || {
-        let all = (0..u64::from(args.warmup) + u64::from(args.iters)).map(|i| {
-            let batch = &batches[i as usize % batches.len()];
-            Ok((step(&mut trainer, batch, args.forward_only)?, entries()))
-        });
-        steps = all.collect::<Result<Vec<_>>>();
-    });
+    let mut run = |i: usize| step(&mut trainer, &batches[i % batches.len()], args.forward_only);
+    let mut steps = Ok(None);
+    backend.scope(&mut || steps = timed(args, chosen, &mut run, &entries).map(Some));
     memory.print_peak();
-    Ok(steps?.into_iter().skip(args.warmup as usize).unzip())
+    Ok(steps?.expect("run once"))
+}
+
+/// The warm-up, and the steps that are timed.
+fn timed(
+    args: &Args,
+    chosen: &Chosen,
+    run: &mut dyn FnMut(usize) -> Result<[Duration; 3]>,
+    entries: &dyn Fn() -> Vec<Entry>,
+) -> Result<Steps> {
+    let [warmup, iters] = [args.warmup as usize, args.iters as usize];
+    (0..warmup).try_for_each(|i| run(i).map(drop))?;
+    chosen.wait()?;
+    entries();
+    let before = chosen.counts();
+    let waits = if chosen.cpu().is_some() { iters } else { iters.min(ROUNDS) };
+    let mut steps = Steps { times: Vec::new(), entries: Vec::new(), counts: None };
+    for round in 0..waits {
+        let (start, at) = (Instant::now(), |round| round * iters / waits);
+        let mut times = [Duration::ZERO; 3];
+        for i in at(round)..at(round + 1) {
+            times = run(warmup + i)?;
+        }
+        if chosen.cpu().is_none() {
+            chosen.wait()?;
+            times = [start.elapsed() / (at(round + 1) - at(round)) as u32, Duration::ZERO, Duration::ZERO];
+        }
+        steps.times.push(times);
+        steps.entries.push(entries());
+    }
+    let counts = before.zip(chosen.counts()).map(|(before, after)| {
+        let mean = |i: usize| (after[i] - before[i]) as f64 / iters as f64;
+        COUNTS.into_iter().enumerate().map(|(i, name)| (name, mean(i))).collect()
+    });
+    Ok(Steps { counts, ..steps })
 }
 
 /// The least work of a step.
@@ -153,26 +197,37 @@ fn least_work(args: &Args) -> Cost {
     }
 }
 
-fn measure(args: &Args, backend: &Arc<Cpu>) -> Result<Outcome> {
-    let machine = if args.roofline { machine::measure(&[&**backend]).pop() } else { None };
-    let profile = profile::backend(backend, args.profile.profile.as_deref())?.1;
+fn measure(args: &Args) -> Result<(Outcome, Chosen)> {
+    let chosen = args.backend.open(args.threads.into())?;
+    for (flag, given) in [("--phases", args.phases), ("--roofline", args.roofline)] {
+        if given && chosen.cpu().is_none() {
+            let why = "a GPU computes after the calls, and --profile has its times";
+            return Err(Error::Config(format!("{flag}: expected --backend cpu beside it: {why}")));
+        }
+    }
+    let machine = chosen.cpu().filter(|_| args.roofline).and_then(|cpu| machine::measure(&[&**cpu]).pop());
+    let backend = chosen.backend();
+    let profile = profile::backend(&backend, args.profile.profile.as_deref())?.1;
     let watched = profile.as_ref().map(|profile| profile.profiled().clone());
-    let profiled = watched.or_else(|| machine.as_ref().map(|_| Arc::new(Profiled::new(backend.clone()))));
-    let (times, entries) = run_steps(args, backend, profiled.as_ref())?;
+    let profiled = watched.or_else(|| machine.as_ref().map(|_| Arc::new(Profiled::new(backend))));
+    let Steps { times, entries, counts } = run_steps(args, &chosen, profiled.as_ref())?;
     let ms = spread(times.iter().map(|t| t.iter().sum()));
     let phase = |p: usize| spread(times.iter().map(|t| t[p])).median;
     let roofline = machine.map(|machine| Breakdown::new(machine, &entries, least_work(args), ms.median));
     profile.map_or(Ok(()), |profile: Profile| profile.finish_with(entries.into_iter().flatten()))?;
-    Ok(Outcome {
-        system: format!("dlrm-{}-{}", env!("CARGO_PKG_VERSION"), backend.isa().name()),
+    let kind = chosen.cpu().map_or("wgpu", |cpu| cpu.isa().name());
+    let outcome = Outcome {
+        system: format!("dlrm-{}-{kind}", env!("CARGO_PKG_VERSION")),
         config: args.config,
         batch: args.batch_size,
-        threads: backend.threads(),
+        threads: chosen.threads(),
         mode: if args.forward_only { "forward" } else { "train" },
         ms,
+        counts,
         phases_ms: args.phases.then(|| Phases { forward: phase(0), backward: phase(1), update: phase(2) }),
         roofline,
-    })
+    };
+    Ok((outcome, chosen))
 }
 
 /// Minimum, median and maximum in milliseconds, to the microsecond.
@@ -190,7 +245,7 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(code) => return code,
     };
-    let (outcome, backend) = match cpu(args.threads.into()).and_then(|b| Ok((measure(&args, &b)?, b))) {
+    let (outcome, chosen) = match measure(&args) {
         Ok(done) => done,
         Err(e) => return fail(e),
     };
@@ -199,13 +254,18 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let Spread { min, median, max } = outcome.ms;
-    println!("{}", backend.describe());
+    println!("{}", chosen.backend().describe());
     println!("{:<10}{:>10}{:>10}{:>10}   ms a step", outcome.mode, "min", "median", "max");
     println!("{:<10}{min:>10.3}{median:>10.3}{max:>10.3}", "");
     if let Some(Phases { forward, backward, update }) = outcome.phases_ms {
         println!("median of forward {forward:.3}, backward {backward:.3}, update {update:.3} ms");
     }
     println!("{:.0} rows a second", f64::from(args.batch_size) / median * 1e3);
+    if let Some(counts) = outcome.counts {
+        let count =
+            |(name, count): (&&str, &f64)| format!("{} {}", (count * 100.0).round() / 100.0, name.replace('_', " "));
+        println!("a step: {}", counts.iter().map(count).collect::<Vec<_>>().join(", "));
+    }
     if let Some(roofline) = outcome.roofline {
         println!();
         roofline.print();

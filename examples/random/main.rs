@@ -23,6 +23,7 @@ use flags::{DataFlags, ModelFlags, RunFlags};
 use kept::KeptFlags;
 use others::OtherFlags;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::profile::{self, Profile, ProfileFlags};
 use support::{cpu, run_main};
@@ -146,7 +147,7 @@ fn run(args: &Args) -> Result<()> {
     let (config, policy) = (setup::config(&args.model)?, setup::policy(&args.run)?);
     let threshold = setup::loss_threshold(&args.model)?;
     let mut data = setup::data(args)?;
-    let backend = cpu(args.run.threads.into())?;
+    let backend: Arc<dyn Backend> = cpu(args.run.threads.into())?;
     let mut notes = args.others.notes(args.model.tables.unused().map(|(flag, _)| flag));
     notes.extend(setup::notes(args));
     notes.extend(args.kept.notes(args.run.inference_only));

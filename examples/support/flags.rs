@@ -1,5 +1,6 @@
 //! The flags of the examples that train.
 
+use super::backend_flags::BackendFlags;
 use super::change_flags::BucketFlag;
 use super::checkpoint_flags::CheckpointFlags;
 use super::files::check_apart;
@@ -71,6 +72,8 @@ pub struct TrainFlags {
     /// Threads; 0 means one for each processor. The result does not depend on it.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     pub threads: u16,
+    #[command(flatten)]
+    pub backend: BackendFlags,
     /// Test every so many steps, besides at the end of each pass.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub test_freq: Option<u64>,

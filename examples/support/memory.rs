@@ -1,16 +1,15 @@
 //! Where the memory of a run goes: a table before, and the peak after.
 
+use super::backend_flags::Chosen;
 use super::flags::TrainFlags;
 use super::model_flags::ModelConfig;
 use super::training::{AHEAD, TEST_BATCH};
-use dlrm::backend::{Backend, Cpu};
 use dlrm::data::criteo::TimeSplit;
 use dlrm::data::source::Samples;
 use dlrm::memory::{MemoryPlan, anonymous, peak, reset_peak};
 use dlrm::optim::UpdateRule;
 use dlrm::train::{TrainOptions, Workload};
 use dlrm::{Batch, Result};
-use std::sync::Arc;
 
 /// A plan that was found to fit.
 pub struct Planned(MemoryPlan);
@@ -19,13 +18,14 @@ impl Planned {
     /// What it takes to train `config` on batches such as `samples`, while `rows` bytes of rows are in memory. Refuses
     /// what does not fit, prints the rest as a table.
     pub fn new(
-        backend: &Arc<Cpu>,
+        chosen: &Chosen,
         config: &ModelConfig,
         how: (UpdateRule, &TrainOptions),
         samples: &Batch,
         work: Workload,
         rows: u64,
     ) -> Result<Planned> {
+        let backend = chosen.backend();
         let build = |params: &mut _, stream: &mut _| config.build(params, stream);
         let mut plan = MemoryPlan::of_training(backend.clone(), build, how, samples, work)?;
         plan.check("training needs", backend.available_memory())?;
@@ -39,7 +39,7 @@ impl Planned {
     /// The same of a run by the flags of training, if it trains.
     pub fn of_run(
         flags: &TrainFlags,
-        backend: &Arc<Cpu>,
+        chosen: &Chosen,
         config: &ModelConfig,
         (rows, split): (&dyn Samples, &TimeSplit),
     ) -> Result<Option<Planned>> {
@@ -52,13 +52,13 @@ impl Planned {
             test_batch: TEST_BATCH.min(test_rows),
             test_rows,
             ahead: AHEAD,
-            threads: backend.threads(),
+            threads: chosen.threads(),
             checkpoints: flags.run.checkpoint_dir.is_some(),
         };
         let mut samples = Batch::default();
         rows.fill(&[0, 1], &mut samples)?;
         let options = flags.options.options(flags.seed, &flags.loss);
-        Planned::new(backend, config, (flags.rule(), &options), &samples, work, rows.held_bytes()).map(Some)
+        Planned::new(chosen, config, (flags.rule(), &options), &samples, work, rows.held_bytes()).map(Some)
     }
 
     /// Prints how much it was.

@@ -4,6 +4,7 @@
 // Each example uses its own part of this.
 #![allow(dead_code)]
 
+pub mod backend_flags;
 pub mod breakdown;
 pub mod cache;
 pub mod change_flags;
@@ -55,6 +56,9 @@ pub fn parse_args_of<A: Parser>(mut command: Command) -> Result<A, ExitCode> {
     let matches = command.try_get_matches_from_mut(std::env::args_os());
     if let Ok(matches) = &matches {
         FLAGS.get_or_init(|| flags_of(&command, matches));
+        if let Some(code) = backend_flags::listed(matches) {
+            return Err(code);
+        }
     }
     matches.and_then(|matches| A::from_arg_matches(&matches)).map_err(|e| {
         if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 #[derive(Args)]
 pub struct RowsFlags {
     /// Rows: a binary dataset with the vocabulary of the model, or text, plain, .gz or .zst; - is text from standard input.
-    #[arg(long, value_name = "FILE", required_unless_present = "latency")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["latency", "list_adapters"])]
     pub data: Option<PathBuf>,
     /// The binary dataset that the model was trained on, such as train.txt.rows: by its vocabulary text is read.
     #[arg(long, value_name = "FILE")]

@@ -2,7 +2,7 @@
 
 use super::columns::print_columns;
 use clap::Args;
-use dlrm::backend::{Backend, Cpu};
+use dlrm::backend::Backend;
 use dlrm::profile::{Entry, Event, Profiled, Trace, reference_operators};
 use dlrm::{Error, Result};
 use serde_json::{Value, json};
@@ -56,12 +56,12 @@ fn part_of(path: &Path) -> Result<Part> {
 }
 
 /// The backend to work on, and the profile of what it does, if there is a file to put it.
-pub fn backend(cpu: &Arc<Cpu>, path: Option<&Path>) -> Result<(Arc<dyn Backend>, Option<Profile>)> {
-    let Some(path) = path else { return Ok((cpu.clone(), None)) };
+pub fn backend(inner: &Arc<dyn Backend>, path: Option<&Path>) -> Result<(Arc<dyn Backend>, Option<Profile>)> {
+    let Some(path) = path else { return Ok((inner.clone(), None)) };
     // What is wrong with the path is said before the work is done.
     check(Some(path))?;
     let part = part_of(path)?;
-    let profiled = Arc::new(Profiled::with_trace(cpu.clone()));
+    let profiled = Arc::new(Profiled::with_trace(inner.clone()));
     Ok((profiled.clone(), Some(Profile { profiled, path: path.to_owned(), part })))
 }
 

@@ -1,5 +1,6 @@
 //! A run from rows to a report.
 
+use super::backend_flags::Chosen;
 use super::change_flags::changed;
 use super::flags::{Recipe, TrainFlags};
 use super::memory::Planned;
@@ -8,13 +9,11 @@ use super::model_flags::ModelConfig;
 use super::profile::Profile;
 use super::run_flags::{self, Begun, Kept};
 use super::watch_flags::Watchers;
-use super::{cpu, profile, report, signals};
-use dlrm::backend::{Backend, Cpu};
+use super::{profile, report, signals};
 use dlrm::data::criteo::TimeSplit;
 use dlrm::data::source::{Order, Prefetch, RowSource, Samples};
 use dlrm::train::{Observer, Record, Report, Schedule, Trainer};
 use dlrm::{Error, Result};
-use std::sync::Arc;
 use std::time::Instant;
 
 /// Rows a batch when testing: only memory depends on it.
@@ -45,12 +44,12 @@ pub fn run(
     flags.loss.kind()?;
     flags.checkpoint.check(&flags.model)?;
     flags.model.config(flags.config(recipe, vec![1; 26])?)?;
+    let chosen = flags.backend.open(flags.threads.into())?;
     let kept = flags.run.open()?;
     let steps = kept.as_ref().map_or(Ok(0), Kept::step)?;
     let mut watch = flags.watch.watchers(flags.json.as_deref(), steps)?;
-    let backend = cpu(flags.threads.into())?;
     let (start, mut read, mut rows) = (Instant::now(), Some(read), None);
-    backend.scope(&mut || rows = read.take().map(|read| read()));
+    chosen.backend().scope(&mut || rows = read.take().map(|read| read()));
     let rows = changed(rows.expect("read once")?, flags.buckets.change());
     let reading = start.elapsed();
     let mut days: Vec<usize> = rows.days().into_iter().map(|day| day as usize).collect();
@@ -68,7 +67,7 @@ pub fn run(
     );
     let (train_rows, test_rows) = (split.train().len(), split.test(flags.full_test).len());
     tracing::info!(rows = rows.rows(), train_rows, test_rows, seconds = reading.as_secs_f64(), "rows");
-    let (model, records) = train(flags, recipe, &backend, (&*rows, &split), kept, &mut watch)?;
+    let (model, records) = train(flags, recipe, &chosen, (&*rows, &split), kept, &mut watch)?;
     let record = records.into_iter().last().expect("a pass ends with an evaluation");
     let trained = if flags.checkpoint.inference_only { 0 } else { split.train().len() as u64 * flags.epochs };
     tracing::info!(steps = record.step, "end");
@@ -79,16 +78,17 @@ pub fn run(
 fn train(
     flags: &TrainFlags,
     recipe: &Recipe,
-    backend: &Arc<Cpu>,
+    chosen: &Chosen,
     (rows, split): (&dyn Samples, &TimeSplit),
     kept: Option<Kept>,
     watch: &mut Watchers,
 ) -> Result<(&'static str, Vec<Record>)> {
-    let (watched, profile) = profile::backend(backend, flags.profile.profile.as_deref())?;
+    let backend = chosen.backend();
+    let (watched, profile) = profile::backend(&backend, flags.profile.profile.as_deref())?;
     let (watched, timed) = report::timed(watched, profile.as_ref(), flags.watch.report.is_some());
     let mut memory = None;
     let mut plan = |config: &ModelConfig| {
-        memory = Planned::of_run(flags, backend, config, (rows, split))?;
+        memory = Planned::of_run(flags, chosen, config, (rows, split))?;
         Ok(())
     };
     let Begun { config, model, params, mut checkpoints, file } =

@@ -44,6 +44,8 @@ pub struct WgpuOptions {
     /// Nothing is used that an adapter may lack: no subgroups. Slower, and the same but for rounding; for a driver with
     /// faults, and to compare.
     pub core_only: bool,
+    /// Threads of the processor, for what has no shader; 0 means one for each.
+    pub threads: usize,
 }
 
 /// The backend of a GPU.
@@ -69,7 +71,7 @@ impl Wgpu {
         let device = Device::open(options)?;
         Ok(Wgpu {
             slices: linear::Slices::default(),
-            cpu: Cpu::new(0),
+            cpu: Cpu::new(options.threads),
             zero: device.create("a zero", 4),
             sums: Mutex::default(),
             device,
@@ -81,6 +83,20 @@ impl Wgpu {
     pub fn close(&self) {
         self.device.fail("the device is closed".into());
         self.device.device.destroy();
+    }
+
+    /// Threads of the processor, for what has no shader.
+    pub fn threads(&self) -> usize {
+        self.cpu.threads()
+    }
+
+    /// Waits until everything called so far is computed.
+    ///
+    /// # Errors
+    /// As [`status`](Backend::status).
+    pub fn wait(&self) -> Result<()> {
+        self.device.wait();
+        self.device.status()
     }
 
     /// What the device was given to do so far.

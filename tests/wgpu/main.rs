@@ -2,20 +2,23 @@
 //!
 //! Where there is no adapter the tests say so and pass, unless the environment variable `DLRM_WGPU` is `required`. A
 //! software adapter does half a GFLOP/s, so shapes are small.
+//!
+//! With `--test wgpu` cargo builds no example, and those in `cli` need ones with the feature:
+//! `cargo build --features wgpu --examples && cargo test --features wgpu --test wgpu`.
 
 mod adjust;
+mod cli;
+#[path = "../common/mod.rs"]
+mod common;
 mod elementwise;
 mod failures;
 mod interaction;
 mod learns;
 mod linear;
-mod linear;
 mod loss;
 mod models;
 mod steps;
 mod storage;
-mod storage;
-mod support;
 mod support;
 mod training;
 mod update_dense;

@@ -35,8 +35,10 @@ fn instance() -> Instance {
     Instance::new(descriptor)
 }
 
-fn all(instance: &Instance) -> Vec<Adapter> {
-    pollster::block_on(instance.enumerate_adapters(Backends::PRIMARY))
+/// All of them, of which there is one at least.
+fn some(instance: &Instance) -> Result<Vec<Adapter>> {
+    let all = pollster::block_on(instance.enumerate_adapters(Backends::PRIMARY));
+    if all.is_empty() { Err(Error::Device(NONE.into())) } else { Ok(all) }
 }
 
 /// One line for people.
@@ -52,8 +54,11 @@ pub(super) fn line(info: &AdapterInfo) -> String {
 }
 
 /// Every adapter of this machine, a line each: its name, kind and interface.
-pub fn adapters() -> Vec<String> {
-    all(&instance()).iter().map(|adapter| line(&adapter.get_info())).collect()
+///
+/// # Errors
+/// [`Error::Device`] if there is none, with what to install.
+pub fn adapters() -> Result<Vec<String>> {
+    Ok(some(&instance())?.iter().map(|adapter| line(&adapter.get_info())).collect())
 }
 
 fn rank(adapter: &Adapter) -> u8 {
@@ -71,10 +76,7 @@ fn rank(adapter: &Adapter) -> u8 {
 /// # Errors
 /// [`Error::Device`] if there is none, with those that there are.
 pub(super) fn find(choice: &AdapterChoice) -> Result<Adapter> {
-    let mut all = all(&instance());
-    if all.is_empty() {
-        return Err(Error::Device(NONE.into()));
-    }
+    let mut all = some(&instance())?;
     let lines: Vec<String> = all.iter().map(|adapter| line(&adapter.get_info())).collect();
     let at = match choice {
         AdapterChoice::Best => (0..all.len()).min_by_key(|&i| rank(&all[i])),

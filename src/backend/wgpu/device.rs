@@ -245,6 +245,14 @@ impl Device {
         }
     }
 
+    /// The same, and waits until it is done.
+    pub fn wait(&self) {
+        self.submit();
+        if self.device.poll(wait()).is_err() {
+            self.fail("the device no longer answers".into());
+        }
+    }
+
     fn submit_state(&self, state: &mut State) {
         let State { commands, params, counts, epoch, .. } = state;
         if !params.is_empty() {
