@@ -25,6 +25,7 @@ use crate::jagged::JaggedTensor;
 use crate::random::mix;
 use crate::tensor::Tensor;
 use std::fmt::Debug;
+use std::time::Duration;
 
 /// How the vectors of a sample meet (paper sections 2.1.3 and 2.2; the reference's
 /// `--arch-interaction-op` and `--arch-interaction-itself`).
@@ -131,6 +132,17 @@ pub struct LinearGrads<'a> {
     pub bias: Option<Contribution<'a>>,
 }
 
+/// When a device worked on a [marked](Backend::mark) call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceSpan {
+    /// The call's number.
+    pub call: u64,
+    /// When it began, by the device's clock, whose zero is anywhere.
+    pub start: Duration,
+    /// How long it worked.
+    pub time: Duration,
+}
+
 /// The operations a model is made of, on whole tensors.
 ///
 /// Names and shapes are those of the kernels: `X` is `M × K`, `W` is `N × K` (out × in), `Y` is
@@ -154,6 +166,26 @@ pub trait Backend: Debug + Send + Sync {
     /// What is called from here on belongs to the phase `name` of a step, for whoever profiles; others need not know.
     fn phase(&self, name: &'static str) {
         let _ = name;
+    }
+
+    /// From here on a clock of the device times the calls that are [marked](Self::mark), if it has one that is needed:
+    /// where each operation is done when it returns, the caller's clock does, and the answer is `false`.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) if a call returns before it is done, and the device has no clock.
+    fn begin_timing(&self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// What is called from here on is call number `call`, or none that is to be timed.
+    fn mark(&self, call: Option<u64>) {
+        let _ = call;
+    }
+
+    /// The times of the marked calls since the last time, in the order they were done in; waits for the last. A call that
+    /// the device had nothing to do for is not among them.
+    fn take_spans(&self) -> Vec<DeviceSpan> {
+        Vec::new()
     }
 
     /// Everything called so far is to be computed, without a wait for it. Called once a step; where each operation is

@@ -20,6 +20,7 @@
 
 mod backend;
 mod cost;
+mod device;
 mod names;
 mod trace;
 
@@ -28,8 +29,9 @@ pub use trace::{Event, Trace};
 
 use crate::backend::Backend;
 use crate::roofline::{Cost, Roofline};
+use device::Waiting;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use trace::{Recorder, Span};
 
 /// A [`Backend`] that passes every call on to another, and writes down how long it took and what
@@ -37,11 +39,17 @@ use trace::{Recorder, Span};
 ///
 /// Nothing else changes, no bit of the results either; the clock adds a tenth of a microsecond a
 /// call.
+///
+/// Of a device that works after a call has returned, the times are those of [its own clock](Backend::begin_timing), and
+/// the end of each step waits for them; a call that the device had nothing to do for has the time that it took here. If it
+/// has no clock, the times are those of writing calls down: whoever shows them asks before.
 #[derive(Debug)]
 pub struct Profiled {
     inner: Arc<dyn Backend>,
     entries: Mutex<Vec<Entry>>,
     recorder: Option<Mutex<Recorder>>,
+    /// Calls of a device, whose times come later.
+    waiting: Option<Mutex<Waiting>>,
 }
 
 /// All calls of one operation, for one layer if it belongs to one.
@@ -70,36 +78,62 @@ impl Entry {
 impl Profiled {
     /// A profile of `inner`, with no entry yet.
     pub fn new(inner: Arc<dyn Backend>) -> Self {
-        Profiled { inner, entries: Mutex::default(), recorder: None }
+        let on_device = inner.begin_timing().unwrap_or(false);
+        let waiting = on_device.then(|| Mutex::new(Waiting::new(Instant::now())));
+        Profiled { inner, entries: Mutex::default(), recorder: None, waiting }
     }
 
     /// The same with a [`Trace`] of the first calls, for which each call takes another half a microsecond.
     pub fn with_trace(inner: Arc<dyn Backend>) -> Self {
-        Profiled { recorder: Some(Mutex::new(Recorder::new())), ..Self::new(inner) }
+        let zero = Instant::now();
+        let mut profiled = Self::new(inner);
+        profiled.waiting.iter_mut().for_each(|waiting| *waiting = Mutex::new(Waiting::new(zero)));
+        Profiled { recorder: Some(Mutex::new(Recorder::new(zero))), ..profiled }
     }
 
     /// The entries since the last time, in the order of their first calls. Taken after each step,
     /// they are that step's.
     pub fn take(&self) -> Vec<Entry> {
+        self.settle();
         std::mem::take(&mut self.entries())
     }
 
     /// The calls since the last time, one by one; none without a [trace](Self::with_trace).
     pub fn take_trace(&self) -> Trace {
+        self.settle();
         self.recorder.as_ref().map_or(Trace::default(), |recorder| lock(recorder).take())
     }
 
     fn begin(&self, phase: &'static str) {
-        if let Some(recorder) = &self.recorder {
+        if let Some(waiting) = &self.waiting {
+            if lock(waiting).is_full() {
+                self.settle();
+            }
+            lock(waiting).phase(phase);
+        } else if let Some(recorder) = &self.recorder {
             lock(recorder).begin(phase);
         }
     }
 
+    /// Has `call` done, and takes the time.
+    fn timed<'a>(&self, call: impl FnOnce()) -> Span<'a> {
+        let Some(waiting) = &self.waiting else { return Span::of(call) };
+        let number = lock(waiting).begin();
+        self.inner.mark(Some(number));
+        let span = Span::of(call);
+        self.inner.mark(None);
+        span
+    }
+
     fn add(&self, operator: &'static str, layer: Option<[usize; 3]>, span: Span<'_>, cost: Cost) {
-        if let Some(recorder) = &self.recorder {
+        let mut time = span.time;
+        if let Some(waiting) = &self.waiting {
+            lock(waiting).end(operator, layer, &span);
+            time = Duration::ZERO;
+        } else if let Some(recorder) = &self.recorder {
             lock(recorder).call(operator, &span);
         }
-        add(&mut self.entries(), Entry { operator, layer, calls: 1, time: span.time, cost });
+        add(&mut self.entries(), Entry { operator, layer, calls: 1, time, cost });
     }
 
     fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {

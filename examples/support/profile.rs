@@ -58,6 +58,7 @@ fn part_of(path: &Path) -> Result<Part> {
 /// The backend to work on, and the profile of what it does, if there is a file to put it.
 pub fn backend(inner: &Arc<dyn Backend>, path: Option<&Path>) -> Result<(Arc<dyn Backend>, Option<Profile>)> {
     let Some(path) = path else { return Ok((inner.clone(), None)) };
+    inner.begin_timing()?;
     // What is wrong with the path is said before the work is done.
     check(Some(path))?;
     let part = part_of(path)?;

@@ -20,15 +20,16 @@ pub fn timed(
     backend: Arc<dyn Backend>,
     profile: Option<&Profile>,
     wanted: bool,
-) -> (Arc<dyn Backend>, Option<Arc<Profiled>>) {
-    match profile {
+) -> Result<(Arc<dyn Backend>, Option<Arc<Profiled>>)> {
+    Ok(match profile {
         Some(profile) => (backend, Some(profile.profiled().clone())),
         None if wanted => {
+            backend.begin_timing()?;
             let profiled = Arc::new(Profiled::new(backend));
             (profiled.clone(), Some(profiled))
         }
         None => (backend, None),
-    }
+    })
 }
 
 /// Writes the page, for which the model is tested once more.

@@ -85,7 +85,7 @@ fn train(
 ) -> Result<(&'static str, Vec<Record>)> {
     let backend = chosen.backend();
     let (watched, profile) = profile::backend(&backend, flags.profile.profile.as_deref())?;
-    let (watched, timed) = report::timed(watched, profile.as_ref(), flags.watch.report.is_some());
+    let (watched, timed) = report::timed(watched, profile.as_ref(), flags.watch.report.is_some())?;
     let mut memory = None;
     let mut plan = |config: &ModelConfig| {
         memory = Planned::of_run(flags, chosen, config, (rows, split))?;

@@ -7,6 +7,7 @@
 
 mod adapter;
 mod adjust;
+mod clock;
 mod device;
 mod elementwise;
 mod embedding;
@@ -27,7 +28,9 @@ pub use adapter::{AdapterChoice, adapters};
 pub use device::Counts;
 
 use super::{Activation, Backend, Beta, Cpu, DenseGrads, Dropout, Interaction, LinearGrads, LossKind, Pooling};
-use crate::backend::{DenseParameter, PackedWeight, RowFormat, State, Table, TableGrads, UpdateStep, WeightFormat};
+use crate::backend::{
+    DenseParameter, DeviceSpan, PackedWeight, RowFormat, State, Table, TableGrads, UpdateStep, WeightFormat,
+};
 use crate::error::Result;
 use crate::jagged::JaggedTensor;
 use crate::tensor::Tensor;
@@ -141,6 +144,18 @@ impl Backend for Wgpu {
 
     fn status(&self) -> Result<()> {
         self.device.status()
+    }
+
+    fn begin_timing(&self) -> Result<bool> {
+        self.device.begin_timing().map(|()| true)
+    }
+
+    fn mark(&self, call: Option<u64>) {
+        self.device.mark(call);
+    }
+
+    fn take_spans(&self) -> Vec<DeviceSpan> {
+        self.device.take_spans()
     }
 
     fn steps_between_looks(&self) -> usize {

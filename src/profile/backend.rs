@@ -1,6 +1,5 @@
 //! Every operation: passed on, timed, written down.
 
-use super::trace::Span;
 use super::{Profiled, cost};
 use crate::backend::{
     Activation, Backend, Beta, DenseGrads, DenseParameter, Dropout, Interaction, LinearGrads, LossKind, PackedWeight,
@@ -10,10 +9,6 @@ use crate::error::Result;
 use crate::jagged::JaggedTensor;
 use crate::roofline::Cost;
 use crate::tensor::{Shape, Tensor};
-
-fn timed<'a>(call: impl FnOnce()) -> Span<'a> {
-    Span::of(call)
-}
 
 /// How many lookups there are.
 fn lookups(bags: &[JaggedTensor]) -> Shape {
@@ -39,6 +34,7 @@ impl Backend for Profiled {
 
     fn submit(&self) {
         self.inner.submit();
+        self.settle();
     }
 
     fn status(&self) -> Result<()> {
@@ -54,7 +50,7 @@ impl Backend for Profiled {
     }
 
     fn fill_uniform(&self, table: &mut Table, key: u64, low: f64, high: f64) {
-        let time = timed(|| self.inner.fill_uniform(table, key, low, high));
+        let time = self.timed(|| self.inner.fill_uniform(table, key, low, high));
         self.add(
             "fill_uniform",
             None,
@@ -69,7 +65,7 @@ impl Backend for Profiled {
 
     /// Two copies are made, each from the weight itself.
     fn pack(&self, weight: &Tensor, packed: &mut PackedWeight) {
-        let time = timed(|| self.inner.pack(weight, packed));
+        let time = self.timed(|| self.inner.pack(weight, packed));
         self.add("pack", None, time.with(&[("weight", weight.shape())]), cost::streamed(3 * weight.len()));
     }
 
@@ -90,7 +86,7 @@ impl Backend for Profiled {
         y: &mut Tensor,
     ) {
         let layer = [x.rows(), weight.shape()[0], weight.shape()[1]];
-        let time = timed(|| self.inner.linear(x, weight, bias, act, y));
+        let time = self.timed(|| self.inner.linear(x, weight, bias, act, y));
         self.add(
             "linear",
             Some(layer),
@@ -110,7 +106,7 @@ impl Backend for Profiled {
     ) {
         let layer = [x.rows(), weight.shape()[0], weight.shape()[1]];
         let cost = cost::linear_backward(layer, act, &grads);
-        let time = timed(|| self.inner.linear_backward(x, y, dy, weight, act, grads));
+        let time = self.timed(|| self.inner.linear_backward(x, y, dy, weight, act, grads));
         self.add(
             "linear_backward",
             Some(layer),
@@ -120,57 +116,57 @@ impl Backend for Profiled {
     }
 
     fn sigmoid(&self, x: &Tensor, y: &mut Tensor) {
-        let time = timed(|| self.inner.sigmoid(x, y));
+        let time = self.timed(|| self.inner.sigmoid(x, y));
         self.add("sigmoid", None, time.with(&[("x", x.shape())]), cost::streamed(2 * x.len()));
     }
 
     fn sigmoid_backward(&self, y: &Tensor, dy: &Tensor, dx: &mut Tensor, beta: Beta) {
-        let time = timed(|| self.inner.sigmoid_backward(y, dy, dx, beta));
+        let time = self.timed(|| self.inner.sigmoid_backward(y, dy, dx, beta));
         self.add("sigmoid_backward", None, time.with(&[("dy", y.shape())]), cost::streamed(3 * y.len()));
     }
 
     fn clamp(&self, x: &Tensor, bound: f32, y: &mut Tensor) {
-        let time = timed(|| self.inner.clamp(x, bound, y));
+        let time = self.timed(|| self.inner.clamp(x, bound, y));
         self.add("clamp", None, time.with(&[("x", x.shape())]), cost::streamed(2 * x.len()));
     }
 
     fn clamp_backward(&self, x: &Tensor, bound: f32, dy: &Tensor, dx: &mut Tensor, beta: Beta) {
-        let time = timed(|| self.inner.clamp_backward(x, bound, dy, dx, beta));
+        let time = self.timed(|| self.inner.clamp_backward(x, bound, dy, dx, beta));
         self.add("clamp_backward", None, time.with(&[("x", x.shape())]), cost::streamed(3 * x.len()));
     }
 
     fn add_to(&self, x: &Tensor, y: &mut Tensor, beta: Beta) {
-        let time = timed(|| self.inner.add_to(x, y, beta));
+        let time = self.timed(|| self.inner.add_to(x, y, beta));
         self.add("add_to", None, time, cost::elementwise(&[x], y, 0, beta));
     }
 
     fn mul(&self, a: &Tensor, b: &Tensor, y: &mut Tensor, beta: Beta) {
-        let time = timed(|| self.inner.mul(a, b, y, beta));
+        let time = self.timed(|| self.inner.mul(a, b, y, beta));
         self.add("mul", None, time, cost::elementwise(&[a, b], y, y.len(), beta));
     }
 
     fn dot_rows(&self, a: &Tensor, b: &Tensor, y: &mut Tensor, beta: Beta) {
-        let time = timed(|| self.inner.dot_rows(a, b, y, beta));
+        let time = self.timed(|| self.inner.dot_rows(a, b, y, beta));
         self.add("dot_rows", None, time, cost::elementwise(&[a, b], y, 2 * a.len(), beta));
     }
 
     fn sum_rows(&self, x: &Tensor, y: &mut Tensor, beta: Beta) {
-        let time = timed(|| self.inner.sum_rows(x, y, beta));
+        let time = self.timed(|| self.inner.sum_rows(x, y, beta));
         self.add("sum_rows", None, time, cost::elementwise(&[x], y, x.len(), beta));
     }
 
     fn put_columns(&self, x: &Tensor, first: usize, out: &mut Tensor) {
-        let time = timed(|| self.inner.put_columns(x, first, out));
+        let time = self.timed(|| self.inner.put_columns(x, first, out));
         self.add("put_columns", None, time, cost::streamed(2 * x.len()));
     }
 
     fn take_columns(&self, from: &Tensor, first: usize, x: &mut Tensor, beta: Beta) {
-        let time = timed(|| self.inner.take_columns(from, first, x, beta));
+        let time = self.timed(|| self.inner.take_columns(from, first, x, beta));
         self.add("take_columns", None, time, cost::elementwise(&[x], x, 0, beta));
     }
 
     fn embedding_bags(&self, tables: &[Table], pooling: Pooling, bags: &[JaggedTensor], out: &mut Tensor) {
-        let time = timed(|| self.inner.embedding_bags(tables, pooling, bags, out));
+        let time = self.timed(|| self.inner.embedding_bags(tables, pooling, bags, out));
         self.add(
             "embedding_bags",
             None,
@@ -188,7 +184,7 @@ impl Backend for Profiled {
         grads: &mut dyn TableGrads,
         first: usize,
     ) {
-        let time = timed(|| self.inner.embedding_bags_backward(tables, pooling, bags, grad_out, grads, first));
+        let time = self.timed(|| self.inner.embedding_bags_backward(tables, pooling, bags, grad_out, grads, first));
         self.add(
             "embedding_bags_backward",
             None,
@@ -198,7 +194,7 @@ impl Backend for Profiled {
     }
 
     fn gather_weights(&self, row_weights: &[Table], bags: &mut [JaggedTensor]) {
-        let time = timed(|| self.inner.gather_weights(row_weights, bags));
+        let time = self.timed(|| self.inner.gather_weights(row_weights, bags));
         self.add("gather_weights", None, time.with(&[("lookups", lookups(bags))]), cost::gather_weights(bags));
     }
 
@@ -211,7 +207,7 @@ impl Backend for Profiled {
         grads: &mut dyn TableGrads,
         first: usize,
     ) {
-        let time = timed(|| self.inner.gather_weights_backward(tables, pooling, bags, grad_out, grads, first));
+        let time = self.timed(|| self.inner.gather_weights_backward(tables, pooling, bags, grad_out, grads, first));
         self.add(
             "gather_weights_backward",
             None,
@@ -221,7 +217,7 @@ impl Backend for Profiled {
     }
 
     fn interaction(&self, kind: Interaction, dense: Option<&Tensor>, pooled: &Tensor, out: &mut Tensor) {
-        let time = timed(|| self.inner.interaction(kind, dense, pooled, out));
+        let time = self.timed(|| self.inner.interaction(kind, dense, pooled, out));
         self.add(
             "interaction",
             None,
@@ -238,7 +234,7 @@ impl Backend for Profiled {
         grad_out: &Tensor,
         grads: [Option<(&mut Tensor, Beta)>; 2],
     ) {
-        let time = timed(|| self.inner.interaction_backward(kind, dense, pooled, grad_out, grads));
+        let time = self.timed(|| self.inner.interaction_backward(kind, dense, pooled, grad_out, grads));
         self.add(
             "interaction_backward",
             None,
@@ -248,7 +244,7 @@ impl Backend for Profiled {
     }
 
     fn loss(&self, kind: LossKind, logits: &Tensor, labels: &Tensor, out: &mut Tensor) {
-        let time = timed(|| self.inner.loss(kind, logits, labels, out));
+        let time = self.timed(|| self.inner.loss(kind, logits, labels, out));
         self.add("loss", None, time.with(&[("logits", logits.shape())]), cost::streamed(2 * logits.len()));
     }
 
@@ -261,12 +257,12 @@ impl Backend for Profiled {
         dx: &mut Tensor,
         beta: Beta,
     ) {
-        let time = timed(|| self.inner.loss_backward(kind, logits, labels, grad_out, dx, beta));
+        let time = self.timed(|| self.inner.loss_backward(kind, logits, labels, grad_out, dx, beta));
         self.add("loss_backward", None, time.with(&[("logits", logits.shape())]), cost::streamed(3 * logits.len()));
     }
 
     fn dropout(&self, mask: Dropout, x: &Tensor, y: &mut Tensor, beta: Beta) {
-        let time = timed(|| self.inner.dropout(mask, x, y, beta));
+        let time = self.timed(|| self.inner.dropout(mask, x, y, beta));
         self.add("dropout", None, time, cost::streamed(2 * x.len()));
     }
 
@@ -275,30 +271,30 @@ impl Backend for Profiled {
     }
 
     fn scale(&self, a: f32, x: &mut Tensor) {
-        let time = timed(|| self.inner.scale(a, x));
+        let time = self.timed(|| self.inner.scale(a, x));
         self.add("scale", None, time, cost::streamed(2 * x.len()));
     }
 
     fn sum_of_squares(&self, x: &Tensor) -> f64 {
         let mut sum = 0.0;
-        let time = timed(|| sum = self.inner.sum_of_squares(x));
+        let time = self.timed(|| sum = self.inner.sum_of_squares(x));
         self.add("sum_of_squares", None, time, cost::streamed(x.len()));
         sum
     }
 
     fn check_finite(&self, factor: f32, x: &Tensor, found: &mut Tensor) {
-        let time = timed(|| self.inner.check_finite(factor, x, found));
+        let time = self.timed(|| self.inner.check_finite(factor, x, found));
         self.add("check_finite", None, time, cost::streamed(x.len()));
     }
 
     fn sum_table_grads(&self, grads: &mut dyn TableGrads) {
         let cost = cost::sum_table_grads(grads);
-        let time = timed(|| self.inner.sum_table_grads(grads));
+        let time = self.timed(|| self.inner.sum_table_grads(grads));
         self.add("sum_table_grads", None, time, cost);
     }
 
     fn add_l2(&self, l2: f32, tables: &[Table], grads: &mut dyn TableGrads) {
-        let time = timed(|| self.inner.add_l2(l2, tables, grads));
+        let time = self.timed(|| self.inner.add_l2(l2, tables, grads));
         self.add("add_l2", None, time, cost::add_l2(grads));
     }
 
@@ -309,7 +305,7 @@ impl Backend for Profiled {
         grads: &'a DenseGrads<'a>,
         states: &mut [State],
     ) {
-        let time = timed(|| self.inner.update_dense(step, parameters, grads, states));
+        let time = self.timed(|| self.inner.update_dense(step, parameters, grads, states));
         let updated = parameters.iter().enumerate().filter(|&(i, _)| grads(i).is_some());
         let mut all = Cost::default();
         updated.for_each(|(_, parameter)| all += cost::update_dense(step.rule, parameter));
@@ -317,7 +313,7 @@ impl Backend for Profiled {
     }
 
     fn update_tables(&self, step: UpdateStep<'_>, tables: &mut [Table], grads: &dyn TableGrads, states: &mut [State]) {
-        let time = timed(|| self.inner.update_tables(step, tables, grads, states));
+        let time = self.timed(|| self.inner.update_tables(step, tables, grads, states));
         self.add("update_tables", None, time, cost::update_tables(step.rule, grads));
     }
 }

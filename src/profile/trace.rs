@@ -1,7 +1,7 @@
 //! The first calls one by one, in time.
 
 use crate::tensor::Shape;
-use std::thread::{self, ThreadId};
+use std::thread::{self, Thread, ThreadId};
 use std::time::{Duration, Instant};
 
 /// One call of an operation, or a phase of a step with the calls that lie in it.
@@ -15,7 +15,7 @@ pub struct Event {
     pub start: Duration,
     /// How long it took.
     pub time: Duration,
-    /// The thread that called: the number of its name in [`Trace::threads`].
+    /// The thread that called, or the device that worked: the number of its name in [`Trace::threads`].
     pub thread: usize,
     /// What it was called with: names of arrays and their shapes.
     pub shapes: Vec<(&'static str, Shape)>,
@@ -27,7 +27,7 @@ pub struct Event {
 pub struct Trace {
     /// Calls and phases, each written down when it ended.
     pub events: Vec<Event>,
-    /// Names of the threads that called.
+    /// Names of the threads that called, and of the device that worked, if it did.
     pub threads: Vec<String>,
     /// Calls and phases that came when [`MOST_EVENTS`](Self::MOST_EVENTS) had been written down.
     pub left_out: u64,
@@ -36,6 +36,13 @@ pub struct Trace {
 impl Trace {
     /// The bound of what is kept, some 10 MB: a step of Criteo's model has about 35 calls and phases.
     pub const MOST_EVENTS: usize = 50_000;
+}
+
+/// Who worked on a call.
+#[derive(Clone, Copy)]
+pub(super) enum Who<'a> {
+    Thread(&'a Thread),
+    Device(&'a str),
 }
 
 /// When a call began, how long it took, and what of.
@@ -53,6 +60,10 @@ impl<'a> Span<'a> {
         Span { start, time: start.elapsed(), shapes: &[] }
     }
 
+    pub fn shapes(&self) -> &[(&'static str, Shape)] {
+        self.shapes
+    }
+
     /// The same of arrays of some shapes.
     pub fn with(self, shapes: &'a [(&'static str, Shape)]) -> Self {
         Span { shapes, ..self }
@@ -64,7 +75,8 @@ impl<'a> Span<'a> {
 pub(super) struct Recorder {
     zero: Instant,
     trace: Trace,
-    threads: Vec<ThreadId>,
+    /// Those of the trace's names; none is the device.
+    threads: Vec<Option<ThreadId>>,
     phase: Option<Phase>,
 }
 
@@ -77,15 +89,15 @@ struct Phase {
 }
 
 impl Recorder {
-    pub fn new() -> Self {
-        Recorder { zero: Instant::now(), trace: Trace::default(), threads: Vec::new(), phase: None }
+    pub fn new(zero: Instant) -> Self {
+        Recorder { zero, trace: Trace::default(), threads: Vec::new(), phase: None }
     }
 
     pub fn call(&mut self, name: &'static str, span: &Span<'_>) {
         if let Some(phase) = &mut self.phase {
             phase.end = span.start + span.time;
         }
-        self.push(name, false, (span.start, span.time), span.shapes);
+        self.push_here(name, false, (span.start, span.time), span.shapes);
     }
 
     /// What comes from here on belongs to phase `name`; the one before is over.
@@ -97,7 +109,7 @@ impl Recorder {
 
     fn end(&mut self) {
         if let Some(Phase { name, start, end }) = self.phase.take() {
-            self.push(name, true, (start, end - start), &[]);
+            self.push_here(name, true, (start, end - start), &[]);
         }
     }
 
@@ -108,27 +120,43 @@ impl Recorder {
         std::mem::replace(&mut self.trace, Trace { threads, ..Trace::default() })
     }
 
-    fn push(
+    /// Writes down what this thread did.
+    fn push_here(
         &mut self,
         name: &'static str,
         is_phase: bool,
         (start, time): (Instant, Duration),
         shapes: &[(&'static str, Shape)],
     ) {
+        let start = start.saturating_duration_since(self.zero);
+        self.push(name, is_phase, (start, time), shapes, Who::Thread(&thread::current()));
+    }
+
+    /// Writes down what someone did; times are from zero.
+    pub fn push(
+        &mut self,
+        name: &'static str,
+        is_phase: bool,
+        (start, time): (Duration, Duration),
+        shapes: &[(&'static str, Shape)],
+        who: Who<'_>,
+    ) {
         if self.trace.events.len() == Trace::MOST_EVENTS {
             self.trace.left_out += 1;
             return;
         }
-        let thread = self.thread();
-        let start = start.saturating_duration_since(self.zero);
+        let thread = self.thread(who);
         self.trace.events.push(Event { name, is_phase, start, time, thread, shapes: shapes.to_vec() });
     }
 
-    fn thread(&mut self) -> usize {
-        let current = thread::current();
-        self.threads.iter().position(|&id| id == current.id()).unwrap_or_else(|| {
-            self.threads.push(current.id());
-            self.trace.threads.push(current.name().unwrap_or("unnamed").to_owned());
+    fn thread(&mut self, who: Who<'_>) -> usize {
+        let (id, name) = match who {
+            Who::Thread(thread) => (Some(thread.id()), thread.name().unwrap_or("unnamed")),
+            Who::Device(name) => (None, name),
+        };
+        self.threads.iter().position(|&known| known == id).unwrap_or_else(|| {
+            self.threads.push(id);
+            self.trace.threads.push(name.to_owned());
             self.threads.len() - 1
         })
     }

@@ -19,6 +19,7 @@ mod learns;
 mod linear;
 mod loss;
 mod models;
+mod profile;
 mod steps;
 mod storage;
 mod support;

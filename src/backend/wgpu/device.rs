@@ -2,8 +2,10 @@
 
 use super::WgpuOptions;
 use super::adapter;
+use super::clock::Clock;
 use super::memory::Raw;
 use super::pipelines::{Pipelines, Prepared};
+use crate::backend::DeviceSpan;
 use crate::error::{Error, Result};
 use dlrm_kernels::wgsl::{LINEAR_GROUP, PARAMS_BYTES, Shader};
 use std::collections::HashMap;
@@ -12,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wgpu::{BindGroup, BindGroupEntry, BufferBinding, BufferDescriptor, BufferUsages, Features, PollType};
 
 /// Dispatches of one submission: those beyond come in another one.
-const MAX_DISPATCHES: usize = 2048;
+const MAX_DISPATCHES: usize = super::clock::MOST_PASSES;
 
 /// Bytes that are moved up or down in one piece: what the driver sets aside for it.
 const CHUNK: u64 = 32 << 20;
@@ -66,13 +68,17 @@ struct State {
     counts: Counts,
     /// Where numbers come down.
     staging: Option<wgpu::Buffer>,
+    /// What takes the time of calls, if someone wants to know.
+    clock: Option<Clock>,
+    /// The call that dispatches belong to.
+    call: Option<u64>,
 }
 
 /// A shader by its address: they are all constants.
 type Key = (&'static str, &'static str);
 
 enum Command {
-    Dispatch { prepared: Arc<Prepared>, bind_group: BindGroup, offset: u32, groups: [u32; 3] },
+    Dispatch { prepared: Arc<Prepared>, bind_group: BindGroup, offset: u32, groups: [u32; 3], call: Option<u64> },
     Copy { from: wgpu::Buffer, from_at: u64, to: wgpu::Buffer, to_at: u64, bytes: u64 },
 }
 
@@ -199,7 +205,8 @@ impl Device {
         state.params.extend_from_slice(bytemuck::cast_slice(params));
         state.params.resize(offset + PARAMS_BYTES, 0);
         state.counts.dispatches += 1;
-        state.commands.push(Command::Dispatch { prepared, bind_group, offset: offset as u32, groups });
+        let call = state.call;
+        state.commands.push(Command::Dispatch { prepared, bind_group, offset: offset as u32, groups, call });
     }
 
     /// The same for a shader that works on `len` numbers one by one.
@@ -272,18 +279,47 @@ impl Device {
     }
 
     fn submit_state(&self, state: &mut State) {
-        let State { commands, params, counts, epoch, .. } = state;
+        let State { commands, params, counts, epoch, clock, .. } = state;
         if !params.is_empty() {
             self.queue.write_buffer(&self.arena, 0, params);
             counts.bytes_up += params.len() as u64;
         }
         let mut encoder = self.device.create_command_encoder(&Default::default());
-        encode(&mut encoder, commands);
+        encode(&mut encoder, commands, clock.as_mut());
         self.queue.submit([encoder.finish()]);
+        if clock.as_mut().is_some_and(|clock| clock.collect(&self.device).is_none()) {
+            self.fail("the device no longer answers".into());
+        }
         counts.submissions += 1;
         *epoch += 1;
         commands.clear();
         params.clear();
+    }
+
+    /// From here on marked calls are timed.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device cannot do that.
+    pub fn begin_timing(&self) -> Result<()> {
+        let mut state = self.state();
+        if state.clock.is_none() {
+            let clock = Clock::new(&self.device, &self.queue);
+            let none = || Error::Device(format!("{}: no timestamps, so no times of its operations", self.name));
+            state.clock = Some(clock.ok_or_else(none)?);
+        }
+        Ok(())
+    }
+
+    /// Dispatches from here on belong to that call.
+    pub fn mark(&self, call: Option<u64>) {
+        let mut state = self.state();
+        state.call = call.filter(|_| state.clock.is_some());
+    }
+
+    /// The times of marked calls since the last time, all of them.
+    pub fn take_spans(&self) -> Vec<DeviceSpan> {
+        self.submit();
+        self.state().clock.as_mut().map_or(Vec::new(), Clock::take)
     }
 
     /// Copies numbers out of a buffer, after everything called so far is done.
@@ -351,13 +387,20 @@ pub(super) fn grid(groups: usize) -> [u32; 3] {
     [groups.div_ceil(rows) as u32, rows as u32, 1]
 }
 
-fn encode(encoder: &mut wgpu::CommandEncoder, commands: &[Command]) {
+fn encode(encoder: &mut wgpu::CommandEncoder, commands: &[Command], mut clock: Option<&mut Clock>) {
     let mut pass: Option<wgpu::ComputePass<'static>> = None;
+    let mut of = None;
     for command in commands {
         match command {
-            Command::Dispatch { prepared, bind_group, offset, groups: [x, y, z] } => {
-                let pass =
-                    pass.get_or_insert_with(|| encoder.begin_compute_pass(&Default::default()).forget_lifetime());
+            Command::Dispatch { prepared, bind_group, offset, groups: [x, y, z], call } => {
+                if of != *call {
+                    (pass, of) = (None, *call);
+                }
+                let pass = pass.get_or_insert_with(|| {
+                    let timestamp_writes = clock.as_mut().zip(*call).map(|(clock, call)| clock.pass(call));
+                    let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
+                    encoder.begin_compute_pass(&descriptor).forget_lifetime()
+                });
                 pass.set_pipeline(&prepared.pipeline);
                 pass.set_bind_group(0, bind_group, &[*offset]);
                 pass.dispatch_workgroups(*x, *y, *z);
@@ -367,6 +410,10 @@ fn encode(encoder: &mut wgpu::CommandEncoder, commands: &[Command]) {
                 encoder.copy_buffer_to_buffer(from, *from_at, to, *to_at, *bytes);
             }
         }
+    }
+    drop(pass);
+    if let Some(clock) = clock {
+        clock.resolve(encoder);
     }
 }
 
