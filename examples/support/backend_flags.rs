@@ -30,7 +30,8 @@ pub enum BackendName {
 }
 
 /// What is counted of a GPU's work.
-pub const COUNTS: [&str; 6] = ["submissions", "dispatches", "bytes_up", "bytes_down", "bind_groups", "buffers"];
+pub const COUNTS: [&str; 7] =
+    ["submissions", "dispatches", "bytes_up", "bytes_down", "bind_groups", "buffers", "fallbacks"];
 
 /// The backend that was asked for.
 pub enum Chosen {
@@ -72,8 +73,9 @@ impl Chosen {
             Chosen::Cpu(_) => None,
             #[cfg(feature = "wgpu")]
             Chosen::Wgpu(gpu) => {
-                let Counts { submissions, dispatches, bytes_up, bytes_down, bind_groups, buffers } = gpu.counts();
-                Some([submissions, dispatches, bytes_up, bytes_down, bind_groups, buffers])
+                let Counts { submissions, dispatches, bytes_up, bytes_down, bind_groups, buffers, fallbacks, .. } =
+                    gpu.counts();
+                Some([submissions, dispatches, bytes_up, bytes_down, bind_groups, buffers, fallbacks])
             }
         }
     }
