@@ -10,7 +10,7 @@
 // Bindings: 0 Params; 1 dense (B × D, read; anything if lead = 0); 2 pooled (B × tables × D, read); 3 grad_out (B ×
 // width, read); 4 grad_dense (B × D) and 5 grad_pooled (B × tables × D): nothing (to_ = 0), written (1), or read and
 // written (2).
-// Grid: a workgroup of 256 threads for `samples` samples; workgroups are counted over x, then y.
+// Grid: a workgroup of 256 threads for a chunk of `samples` samples; samples are counted over x, then y, and chunks over z.
 // Intensity: 2 F² D operations a sample for 8 F D + 2 F² bytes: 4.7 a byte at F = 27 and D = 16, 6.4 at D = 128. Bound by
 // memory, and beside it by workgroup memory, of which each two operations read 8 bytes.
 
@@ -88,39 +88,37 @@ fn main(
         room[i] = grad_out[(first + i / pairs) * p.width + front + i % pairs];
     }
     let vectors = samples * kept;
-    for (var d = 0u; d < p.dim; d += p.chunk) {
-        let columns = min(p.chunk, p.dim - d);
-        workgroupBarrier();
-        for (var i = thread; i < samples * features * columns; i += 256u) {
-            let row = i / columns;
-            room[vectors + i] = value(first + row / features, row % features, d + i % columns);
-        }
-        workgroupBarrier();
-        for (var i = thread; i < samples * features * columns; i += 256u) {
-            let column = i % columns;
-            let sample = i / columns / features;
-            let f = i / columns % features;
-            let v = vectors + sample * features * columns + column;
-            let g = sample * kept;
-            let g_out = (first + sample) * p.width + front;
-            var sum = 0.0;
-            for (var j = 0u; j < features; j++) {
-                if j == f && p.diagonal == 0u {
-                    continue;
-                }
-                let pair = row_start(max(f, j)) + min(f, j);
-                var factor = 0.0;
-                if p.kept == 1u {
-                    factor = room[g + pair];
-                } else {
-                    factor = grad_out[g_out + pair];
-                }
-                if j == f {
-                    factor *= 2.0;
-                }
-                sum += factor * room[v + j * columns];
+    let d = group.z * p.chunk;
+    let columns = min(p.chunk, p.dim - d);
+    for (var i = thread; i < samples * features * columns; i += 256u) {
+        let row = i / columns;
+        room[vectors + i] = value(first + row / features, row % features, d + i % columns);
+    }
+    workgroupBarrier();
+    for (var i = thread; i < samples * features * columns; i += 256u) {
+        let column = i % columns;
+        let sample = i / columns / features;
+        let f = i / columns % features;
+        let v = vectors + sample * features * columns + column;
+        let g = sample * kept;
+        let g_out = (first + sample) * p.width + front;
+        var sum = 0.0;
+        for (var j = 0u; j < features; j++) {
+            if j == f && p.diagonal == 0u {
+                continue;
             }
-            write(first + sample, f, d + column, sum);
+            let pair = row_start(max(f, j)) + min(f, j);
+            var factor = 0.0;
+            if p.kept == 1u {
+                factor = room[g + pair];
+            } else {
+                factor = grad_out[g_out + pair];
+            }
+            if j == f {
+                factor *= 2.0;
+            }
+            sum += factor * room[v + j * columns];
         }
+        write(first + sample, f, d + column, sum);
     }
 }

@@ -10,7 +10,8 @@
 //
 // Bindings: 0 Params; 1 dense (B × D, read; anything if lead = 0); 2 pooled (B × tables × D, read); 3 out (B × width,
 // written; read where there are chunks).
-// Grid: a workgroup of 256 threads for `samples` samples; workgroups are counted over x, then y.
+// Grid: a workgroup of 256 threads for `samples` samples, or for `share` outputs of one; workgroups are counted over x,
+// then y, and the shares of a sample over z.
 // Intensity: F² D operations a sample for 4 F D + 2 F² bytes: 3.5 a byte at F = 27 and D = 16, 6 at D = 128. Bound by
 // memory, and beside it by workgroup memory, of which each two operations read 8 bytes.
 
@@ -23,6 +24,7 @@ struct Params {
     width: u32,
     samples: u32,
     chunk: u32,
+    share: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -66,6 +68,8 @@ fn main(
     let features = p.tables + p.lead;
     let front = p.lead * p.dim;
     let stride = p.chunk | 1u;
+    let begin = group.z * p.share;
+    let end = min(begin + p.share, samples * p.width);
     for (var d = 0u; d < p.dim; d += p.chunk) {
         let columns = min(p.chunk, p.dim - d);
         workgroupBarrier();
@@ -75,7 +79,7 @@ fn main(
             rows[row * stride + column] = value(first + row / features, row % features, d + column);
         }
         workgroupBarrier();
-        for (var o = thread; o < samples * p.width; o += 256u) {
+        for (var o = begin + thread; o < end; o += 256u) {
             let sample = o / p.width;
             let at = o % p.width;
             let to = first * p.width + o;

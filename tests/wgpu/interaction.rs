@@ -7,8 +7,9 @@ use dlrm::{Parameters, Tensor, ops};
 
 const KINDS: [Interaction; 3] = [Interaction::Dot, Interaction::DotItself, Interaction::Cat];
 
-/// B, T and D: several samples a workgroup, one, vectors in several pieces, and a triangle that does not fit beside them.
-const SHAPES: [[usize; 3]; 11] = [
+/// B, T and D: several samples a workgroup, one, vectors in several pieces, a triangle that does not fit beside them,
+/// and one of many shares.
+const SHAPES: [[usize; 3]; 12] = [
     [0, 3, 2],
     [1, 0, 4],
     [1, 1, 1],
@@ -20,6 +21,7 @@ const SHAPES: [[usize; 3]; 11] = [
     [2, 27, 151],
     [1, 3, 1100],
     [1, 70, 130],
+    [2, 300, 40],
 ];
 
 fn for_each(mut f: impl FnMut(&str, Interaction, Option<&Tensor>, &Tensor)) {
@@ -78,9 +80,9 @@ fn backward() {
 }
 
 #[test]
-fn more_vectors_than_fit_are_the_processor_s() {
+fn a_great_many_vectors_are_the_processor_s() {
     let Some(gpu) = open(&WgpuOptions::default()) else { return };
-    for (tables, fallbacks) in [(4096, 0), (4097, 2)] {
+    for (tables, fallbacks) in [(2048, 0), (2049, 2)] {
         let (pooled, width) = (random(&[1, tables, 1], 1), Interaction::Dot.width(false, tables, 1));
         let [mut out, mut expected] = [0, 1].map(|_| Tensor::zeros(&[1, width]));
         gpu.interaction(Interaction::Dot, None, &pooled, &mut out);

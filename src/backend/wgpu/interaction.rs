@@ -9,6 +9,13 @@ use dlrm_kernels::wgsl::{self, INTERACTION_ROOM};
 /// Numbers that a workgroup of 256 threads makes, at least, if samples of that many fit.
 const NUMBERS: usize = 1024;
 
+/// Outputs of one sample that a workgroup makes, at most.
+const SHARE: usize = 2048;
+
+/// Vectors of a sample, at most, for the shaders: a thread goes round loops for all of them, and Mesa's software driver
+/// stops each thread's loops, without a word, after 65,535 rounds in all.
+const MAX_FEATURES: usize = 2048;
+
 /// What a shader is to know, and what fits in its room.
 struct Plan {
     batch: usize,
@@ -44,9 +51,12 @@ impl Plan {
         (NUMBERS / each.max(1)).min(INTERACTION_ROOM / size.max(1)).max(1)
     }
 
-    fn params(&self, samples: usize, chunk: usize) -> [u32; 8] {
+    /// What both shaders are to know, and `more`.
+    fn params(&self, samples: usize, chunk: usize, more: [u32; 3]) -> [u32; 11] {
         let Plan { batch, tables, dim, has_dense, itself, width } = *self;
-        [batch, tables, dim, usize::from(has_dense), usize::from(itself), width, samples, chunk].map(|v| v as u32)
+        let [a, b, c, d, e, f, g, h] =
+            [batch, tables, dim, usize::from(has_dense), usize::from(itself), width, samples, chunk].map(|v| v as u32);
+        [a, b, c, d, e, f, g, h, more[0], more[1], more[2]]
     }
 
     /// Columns of all vectors that fit beside `kept` numbers, whose rows are an odd number apart if `odd`.
@@ -62,17 +72,19 @@ pub(super) fn forward(gpu: &Wgpu, kind: Interaction, dense: Option<&Tensor>, poo
     if kind == Interaction::Cat {
         return cat(gpu, dense, pooled, out);
     }
-    let chunk = plan.chunk(0, true);
-    if chunk == 0 {
-        // More vectors than a workgroup has room for numbers.
+    if plan.features() > MAX_FEATURES {
         return gpu.fallback().interaction(kind, dense, pooled, out);
     }
+    let chunk = plan.chunk(0, true);
     let samples = plan.samples(plan.width, plan.features() * (chunk | 1));
     let samples = if chunk < plan.dim { 1 } else { samples };
     let inputs = [dense.unwrap_or(pooled), pooled].map(|tensor| memory::input(&gpu.device, tensor));
     let buffers = [inputs[0], inputs[1], memory::output(&gpu.device, out)];
-    let groups = grid(plan.batch.div_ceil(samples));
-    gpu.device.dispatch(&wgsl::INTERACTION_FORWARD, &buffers, &plan.params(samples, chunk), groups);
+    let [x, y, _] = grid(plan.batch.div_ceil(samples));
+    let share = if samples == 1 { SHARE } else { samples * plan.width };
+    let shares = (samples * plan.width).div_ceil(share.max(1));
+    let params = plan.params(samples, chunk, [share as u32, 0, 0]);
+    gpu.device.dispatch(&wgsl::INTERACTION_FORWARD, &buffers, &params, [x, y, shares as u32]);
 }
 
 /// Columns beside columns.
@@ -108,13 +120,13 @@ pub(super) fn backward(
         }
         return;
     }
+    if plan.features() > MAX_FEATURES {
+        return gpu.fallback().interaction_backward(kind, dense, pooled, grad_out, [grad_dense, grad_pooled]);
+    }
     let pairs = plan.width - if plan.has_dense { plan.dim } else { 0 };
     // Half of the room for them at most.
     let kept = if pairs <= INTERACTION_ROOM / 2 { pairs } else { 0 };
     let chunk = plan.chunk(kept, false);
-    if chunk == 0 {
-        return gpu.fallback().interaction_backward(kind, dense, pooled, grad_out, [grad_dense, grad_pooled]);
-    }
     let vectors = plan.features() * chunk;
     let samples = if chunk < plan.dim { 1 } else { plan.samples(vectors, vectors + kept) };
     let to = [&grad_dense, &grad_pooled].map(|grad| grad.as_ref().map_or(0, |(_, beta)| 1 + elementwise::add(*beta)));
@@ -125,7 +137,7 @@ pub(super) fn backward(
     let grads = [grad_dense, grad_pooled]
         .map(|grad| grad.map_or(&gpu.zero, |(grad, beta)| memory::into(&gpu.device, grad, beta)));
     let buffers = [inputs[0], inputs[1], inputs[2], grads[0], grads[1]];
-    let more = [u32::from(kept == pairs), to[0], to[1]];
-    let params = [&plan.params(samples, chunk)[..], &more].concat();
-    gpu.device.dispatch(&wgsl::INTERACTION_BACKWARD, &buffers, &params, grid(plan.batch.div_ceil(samples)));
+    let params = plan.params(samples, chunk, [u32::from(kept == pairs), to[0], to[1]]);
+    let [x, y, _] = grid(plan.batch.div_ceil(samples));
+    gpu.device.dispatch(&wgsl::INTERACTION_BACKWARD, &buffers, &params, [x, y, plan.dim.div_ceil(chunk) as u32]);
 }
