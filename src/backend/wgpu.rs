@@ -270,7 +270,7 @@ impl Backend for Wgpu {
     }
 
     fn gather_weights(&self, row_weights: &[Table], bags: &mut [JaggedTensor]) {
-        self.cpu.gather_weights(row_weights, bags);
+        self.fallback().gather_weights(row_weights, bags);
     }
 
     fn gather_weights_backward(

@@ -1,7 +1,7 @@
 //! Whole models on both backends: the same logits, and the same losses from step to step.
 
-use crate::support::{close, cpu, gpu, sound};
-use dlrm::backend::{Backend, Interaction, LossKind, Pooling};
+use crate::support::{close, cpu, gpu, open, sound};
+use dlrm::backend::{Backend, Interaction, LossKind, Pooling, WgpuOptions};
 use dlrm::nn::{Compression, CrossConfig, Dcn, DcnConfig, Dlrm, DlrmConfig, Model, QrOperation, WeightedPooling};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
 use dlrm::train::{TrainOptions, Trainer};
@@ -114,4 +114,15 @@ fn what_training_does_besides_is_the_same() {
     compare("dropout, clipping and regularisation", &make, UpdateRule::Sgd, options);
     let options = TrainOptions { accumulate: 2, ..TrainOptions::default() };
     compare("steps of two batches", &make, UpdateRule::Sgd, options);
+}
+
+#[test]
+fn the_processor_computes_nothing_but_weights_of_learned_pooling() {
+    let Some(gpu) = open(&WgpuOptions::default()) else { return };
+    for (name, make) in models() {
+        let before = gpu.counts().fallbacks;
+        run(gpu.clone(), &make, UpdateRule::ADAGRAD, TrainOptions::default());
+        assert_eq!(gpu.counts().fallbacks > before, name == "learned pooling", "{name}");
+    }
+    sound(&gpu);
 }
