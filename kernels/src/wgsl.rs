@@ -100,6 +100,8 @@ shaders! {
     TAKE_COLUMNS: "take_columns" main [Read Write];
     /// Dot products of all pairs of a sample's vectors.
     INTERACTION_FORWARD: "interaction_forward" main [Read Read Write];
+    /// The same, rounded to f16, of vectors that fit in workgroup memory.
+    INTERACTION_FORWARD_F16: "interaction_forward_f16" main [Read Read Write];
     /// The gradients of those vectors.
     INTERACTION_BACKWARD: "interaction_backward" main [Read Read Read Write Write];
     /// The logistic function.

@@ -48,9 +48,9 @@ pub struct WgpuOptions {
     pub adapter: AdapterChoice,
     /// The most bytes of a buffer that a shader is to see, if fewer than the adapter allows: tables are cut there.
     pub max_binding: Option<u64>,
-    /// Activations between linear layers are stored in f16: half the memory, and half the bytes moved. Sums, gradients and
-    /// parameters are of f32. An activation beyond 65,504 becomes infinite. An adapter without the feature `SHADER_F16` is
-    /// an error.
+    /// Activations between linear layers, and the interaction's output, are stored in f16: half the memory, and half the
+    /// bytes moved. Sums, gradients and parameters are of f32, and so are pooled vectors. An activation beyond 65,504
+    /// becomes infinite. An adapter without the feature `SHADER_F16` is an error.
     pub f16_storage: bool,
     /// Nothing is used that an adapter may lack: no subgroups. Slower, and the same but for rounding; for a driver with
     /// faults, and to compare.

@@ -1,7 +1,7 @@
 //! Activations stored in f16, where the adapter has it; `storage.rs` is about one that has not.
 
 use crate::support::{close, cpu, gpu, open, random, sound};
-use dlrm::backend::{Activation, Backend, Beta, Counts, LossKind, Wgpu, WgpuOptions};
+use dlrm::backend::{Activation, Backend, Beta, Counts, Interaction, LossKind, Wgpu, WgpuOptions};
 use dlrm::nn::{Dlrm, DlrmConfig};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
 use dlrm::parameters::DenseId;
@@ -96,6 +96,28 @@ fn numbers_go_between_both_forms() {
 
     gpu.linear(&x, params.get(w), None, Activation::None, &mut y);
     close("again", y.as_slice(), &stored, 0.0);
+    sound(&gpu);
+}
+
+#[test]
+fn the_interaction_is_rounded_at_the_end() {
+    let Some(gpu) = half() else { return };
+    // The last two are summed in pieces, and side by side: f32.
+    for (kind, [b, t, d], rounds) in [
+        (Interaction::Dot, [1, 1, 1], true),
+        (Interaction::Dot, [130, 3, 4], true),
+        (Interaction::DotItself, [9, 26, 16], true),
+        (Interaction::Dot, [2, 27, 151], false),
+        (Interaction::Cat, [3, 2, 5], false),
+    ] {
+        let (dense, pooled) = (random(&[b, d], 1), random(&[b, t, d], 2));
+        let mut out = Tensor::zeros(&[b, kind.width(true, t, d)]);
+        let mut expected = out.clone();
+        gpu.interaction(kind, Some(&dense), &pooled, &mut out);
+        cpu().interaction(kind, Some(&dense), &pooled, &mut expected);
+        close(&format!("{kind:?} {b}x{t}x{d}"), out.as_slice(), expected.as_slice(), 1e-3);
+        assert_eq!(out.as_slice().iter().all(|v| v.to_bits() & 0x1fff == 0), rounds, "{kind:?} {b}x{t}x{d}");
+    }
     sound(&gpu);
 }
 

@@ -79,12 +79,16 @@ pub(super) fn forward(gpu: &Wgpu, kind: Interaction, dense: Option<&Tensor>, poo
     let samples = plan.samples(plan.width, plan.features() * (chunk | 1));
     let samples = if chunk < plan.dim { 1 } else { samples };
     let inputs = [dense.unwrap_or(pooled), pooled].map(|tensor| memory::input(&gpu.device, tensor));
-    let buffers = [inputs[0], inputs[1], memory::output(&gpu.device, out)];
+    let (shader, out) = if gpu.device.f16_storage && chunk == plan.dim {
+        (&wgsl::INTERACTION_FORWARD_F16, memory::half_output(&gpu.device, out))
+    } else {
+        (&wgsl::INTERACTION_FORWARD, memory::output(&gpu.device, out))
+    };
     let [x, y, _] = grid(plan.batch.div_ceil(samples));
     let share = if samples == 1 { SHARE } else { samples * plan.width };
     let shares = (samples * plan.width).div_ceil(share.max(1));
     let params = plan.params(samples, chunk, [share as u32, 0, 0]);
-    gpu.device.dispatch(&wgsl::INTERACTION_FORWARD, &buffers, &params, [x, y, shares as u32]);
+    gpu.device.dispatch(shader, &[inputs[0], inputs[1], out], &params, [x, y, shares as u32]);
 }
 
 /// Columns beside columns.
