@@ -6,9 +6,11 @@
 //! rate depends on how long a row is.
 
 mod cost;
+mod gpu;
 mod measure;
 
 pub use cost::{Cost, Rows};
+pub use gpu::{Gpu, Tile};
 pub use measure::Memory;
 
 use serde::Serialize;

@@ -193,9 +193,10 @@ impl<M: Model> Trainer<M> {
     /// The last third: the optimizer's step, with the gradient of the mean loss over all samples since the last one.
     pub fn update(&mut self) {
         self.update_unless(None);
+        self.params.backend().submit();
     }
 
-    /// The same, unless that one number is not 0.
+    /// The same, unless that one number is not 0; the caller submits it.
     pub(super) fn update_unless(&mut self, unless: Option<&Tensor>) {
         self.params.backend().phase("update");
         let backend = self.params.backend().clone();
@@ -215,7 +216,6 @@ impl<M: Model> Trainer<M> {
         let sparse = self.options.sparse_lr.map_or(dense, |lr| dense * (lr / self.policy.base));
         let rates = LearningRates { dense: dense as f32, sparse: sparse as f32 };
         self.optimizer.step_unless(unless, &mut self.params, &self.grads, rates);
-        backend.submit();
     }
 
     /// The update of a step that has begun, at the end of a pass.

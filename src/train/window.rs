@@ -103,6 +103,9 @@ impl<M: Model> Trainer<M> {
         if is_full || (self.pending.batches == 0 && around.is_due(self.steps)) {
             return self.look(run, around, window);
         }
+        if self.pending.batches == 0 {
+            self.params.backend().submit();
+        }
         Ok(None)
     }
 

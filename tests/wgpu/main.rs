@@ -10,6 +10,7 @@ mod adjust;
 mod cli;
 #[path = "../common/mod.rs"]
 mod common;
+mod counts;
 mod elementwise;
 mod embedding;
 mod f16;

@@ -147,16 +147,16 @@ fn a_step_that_is_not_finite_is_named_and_changes_nothing() {
     let mut batches = random_batches(&config(), 32, 16, 4, false);
     let good = Batches::new(batches.batches[..4].to_vec());
     batches.batches[4].dense[9] = f32::NAN;
-    // A gradient becomes infinite: the loss of the fifth step is finite, that of the sixth is not.
-    let exploding = (UpdateRule::Sgd, 1e37);
-    for (rule, batches) in
-        [((UpdateRule::ADAM, 0.01), &batches), (exploding, &random_batches(&config(), 32, 16, 4, false))]
-    {
+    // Or the first step makes parameters huge. Which number of a layer overflows first depends on the order of its sums.
+    let (exploding, untouched) = ((UpdateRule::Sgd, 1e37), random_batches(&config(), 32, 16, 4, false));
+    for (rule, batches, parts) in [((UpdateRule::ADAM, 0.01), &batches, 9), (exploding, &untouched, 2)] {
         let make = |backend: Arc<dyn Backend>| trainer(backend, &config(), rule, TrainOptions::default());
         let (mut here, mut there) = (make(Arc::new(cpu())), make(gpu.clone()));
         let expected = run(&mut here, batches, None, Log::default());
         let log = run(&mut there, batches, None, Log::default());
-        assert_eq!(log.error.unwrap().to_string(), expected.error.unwrap().to_string());
+        let said =
+            |error: Option<Error>| error.unwrap().to_string().split(": ").take(parts).collect::<Vec<_>>().join(": ");
+        assert_eq!(said(log.error), said(expected.error));
         assert_eq!((log.losses.len(), there.steps()), (expected.losses.len(), here.steps()));
         if rule.0 == UpdateRule::ADAM {
             assert_eq!(there.steps(), 4);
