@@ -11,7 +11,7 @@ use dlrm_kernels::wgsl;
 pub(super) fn forward(gpu: &Wgpu, tables: &[Table], pooling: Pooling, bags: &[JaggedTensor], out: &mut Tensor) {
     if tables.iter().any(|table| table.format().is_some()) {
         // Fewer bytes a row are for serving from a processor.
-        return gpu.cpu.embedding_bags(tables, pooling, bags, out);
+        return gpu.fallback().embedding_bags(tables, pooling, bags, out);
     }
     let (b, t, dim) = (out.rows(), tables.len(), out.cols() / tables.len());
     let fits = tables.iter().all(|t| t.embedding_dim() == dim) && bags.iter().all(|l| l.num_bags() == b);
@@ -70,7 +70,7 @@ pub(super) fn gather_weights_backward(
     first: usize,
 ) {
     let mut summed = gpu.cpu.table_grads(tables.len());
-    gpu.cpu.gather_weights_backward(tables, pooling, bags, grad_out, &mut *summed, 0);
+    gpu.fallback().gather_weights_backward(tables, pooling, bags, grad_out, &mut *summed, 0);
     let grads = WgpuTableGrads::of_mut(grads);
     for (t, table) in tables.iter().enumerate() {
         let values = summed.values(t);
