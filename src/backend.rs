@@ -143,6 +143,17 @@ pub struct DeviceSpan {
     pub time: Duration,
 }
 
+/// Memory of a device that numbers are kept in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct DeviceRoom {
+    /// The most bytes of one tensor. How much there is in all is not told everywhere.
+    pub most_of_one: u64,
+    /// Tables of fewer bytes are here as well, until they are first looked up.
+    pub small_table: u64,
+    /// Whether it is memory of this machine's processor too, as that of an integrated GPU or a software one.
+    pub is_shared: bool,
+}
+
 /// The operations a model is made of, on whole tensors.
 ///
 /// Names and shapes are those of the kernels: `X` is `M × K`, `W` is `N × K` (out × in), `Y` is
@@ -158,6 +169,11 @@ pub trait Backend: Debug + Send + Sync {
 
     /// Bytes that could be allocated now, if the system tells: see [`memory::available`](crate::memory::available).
     fn available_memory(&self) -> Option<u64>;
+
+    /// The memory of the device that computes, if one does.
+    fn device_room(&self) -> Option<DeviceRoom> {
+        None
+    }
 
     /// Runs `work` with this backend's threads at hand. Wrap a whole loop over steps in it: each
     /// operation then finds its threads awake, and hands them work without allocating.

@@ -6,6 +6,9 @@ pub mod determinism {}
 #[doc = include_str!("guide/fewer_bits.md")]
 pub mod fewer_bits {}
 
+#[doc = include_str!("guide/gpu.md")]
+pub mod gpu {}
+
 #[doc = include_str!("guide/where_the_time_goes.md")]
 pub mod where_the_time_goes {}
 

@@ -9,6 +9,7 @@ mod process;
 pub use available::available;
 pub use process::{anonymous, growth, open_handles, peak, reset_peak, threads};
 
+use crate::backend::DeviceRoom;
 use crate::error::{Error, Result};
 use std::fmt::{self, Display};
 
@@ -57,14 +58,35 @@ pub struct MemoryPlan {
     /// The copy that is made of parameters, the optimizer's state and the best parameters when a checkpoint is saved, and kept
     /// for the next save.
     pub checkpoint: u64,
+    /// The memory of a device, if there is one that holds what the model computes with, from `tables` to `lookups`. Ids
+    /// are here as well.
+    pub device: Option<DeviceRoom>,
+    /// What is here on its way to the device, at most: the largest table, while it gets its initial values or comes from a
+    /// file, and all [small](DeviceRoom::small_table) ones.
+    pub passing: u64,
+    /// The largest array of an operation, which is in one piece.
+    pub largest: u64,
 }
 
 impl MemoryPlan {
-    /// Each part with its name.
-    pub fn parts(&self) -> [(&'static str, u64); 14] {
+    /// Each part with its name, of memory here; the device's are not among them.
+    pub fn parts(&self) -> Vec<(&'static str, u64)> {
+        let around = self.around();
+        let (before, after) = around.split_at(2);
+        let model = match self.device {
+            None => self.of_model().to_vec(),
+            Some(device) => {
+                let shared = if device.is_shared { self.on_device() } else { 0 };
+                let passing = ("on the way to the device", self.passing);
+                vec![("lookups", self.lookups), passing, ("the device, which shares memory", shared)]
+            }
+        };
+        [before, &model, after].concat()
+    }
+
+    /// What the model computes with.
+    fn of_model(&self) -> [(&'static str, u64); 7] {
         [
-            ("the program", self.program),
-            ("rows of the data set", self.rows),
             ("tables", self.tables),
             ("dense parameters, packed copies", self.dense),
             ("optimizer's state", self.optimizer),
@@ -72,6 +94,14 @@ impl MemoryPlan {
             ("values of operations", self.values),
             ("gradients of operations", self.value_gradients),
             ("lookups", self.lookups),
+        ]
+    }
+
+    /// What is around it.
+    fn around(&self) -> [(&'static str, u64); 7] {
+        [
+            ("the program", self.program),
+            ("rows of the data set", self.rows),
             ("batches ahead", self.batches),
             ("scores of the test", self.scores),
             ("threads' scratch", self.scratch),
@@ -80,9 +110,14 @@ impl MemoryPlan {
         ]
     }
 
+    /// Bytes on the device, if there is one.
+    pub fn on_device(&self) -> u64 {
+        self.device.map_or(0, |_| sum(&self.of_model()))
+    }
+
     /// All parts together.
     pub fn total(&self) -> u64 {
-        self.parts().iter().fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes))
+        sum(&self.parts())
     }
 
     /// What is to be allocated yet.
@@ -95,6 +130,14 @@ impl MemoryPlan {
     /// # Errors
     /// [`Error::Config`] with the sum, what is available, and the larger parts.
     pub fn check(&self, who: &str, available: Option<u64>) -> Result<()> {
+        let most = self.device.map_or(u64::MAX, |device| device.most_of_one);
+        if self.largest > most {
+            let [largest, most] = [self.largest, most].map(|bytes| 1e-9 * bytes as f64);
+            return Err(Error::Config(format!(
+                "{who} {largest:.1} GB of the device in one array of an operation, expected at most {most:.1}: smaller \
+                 batches take less"
+            )));
+        }
         let Some(available) = available.filter(|&available| self.needed() > available) else { return Ok(()) };
         let gb = |bytes: u64| format!("{:.1} GB", 1e-9 * bytes as f64);
         let large = self.parts().into_iter().skip(2).filter(|(_, bytes)| *bytes > self.needed() / 100);
@@ -105,12 +148,22 @@ impl MemoryPlan {
     }
 }
 
+fn sum(parts: &[(&'static str, u64)]) -> u64 {
+    parts.iter().fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes))
+}
+
 impl Display for MemoryPlan {
     /// A table.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = |name: &str, bytes: u64| writeln!(f, "  {name:<34}{:>12.1}", 1e-6 * bytes as f64);
         line("in all", self.total())?;
-        self.parts().into_iter().filter(|(_, bytes)| *bytes > 0).try_for_each(|(name, bytes)| line(name, bytes))
+        self.parts().into_iter().filter(|(_, bytes)| *bytes > 0).try_for_each(|(name, bytes)| line(name, bytes))?;
+        if self.device.is_some() {
+            line("on the device, in all", self.on_device())?;
+            let parts = self.of_model().into_iter().filter(|(_, bytes)| *bytes > 0);
+            parts.into_iter().try_for_each(|(name, bytes)| line(name, bytes))?;
+        }
+        Ok(())
     }
 }
 
@@ -130,6 +183,31 @@ mod tests {
         assert_eq!(
             error,
             "training needs 2.5 GB of memory, and 0.9 GB are available: tables 2.0 GB; optimizer's state 0.5 GB"
+        );
+    }
+
+    #[test]
+    fn what_is_on_a_device_is_not_here_unless_it_shares_memory() {
+        let device = |is_shared| Some(DeviceRoom { most_of_one: 1_000_000_000, small_table: 1 << 25, is_shared });
+        let plan = MemoryPlan { tables: 8_000_000_000, passing: 900_000_000, batches: 1, ..MemoryPlan::default() };
+        let own = MemoryPlan { device: device(false), ..plan.clone() };
+        assert_eq!((own.needed(), own.on_device()), (900_000_001, 8_000_000_000));
+        own.check("training needs", Some(1_000_000_000)).unwrap();
+        let words = own.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            words.ends_with(
+                "on the way to the device 900.0 batches ahead 0.0 on the device, in all 8000.0 tables 8000.0"
+            ),
+            "{words}"
+        );
+        let shared = MemoryPlan { device: device(true), ..plan.clone() };
+        let error = shared.check("training needs", Some(1_000_000_000)).unwrap_err().to_string();
+        assert!(error.starts_with("training needs 8.9 GB of memory, and 1.0 GB are available: "), "{error}");
+        let large = MemoryPlan { largest: 1_100_000_000, device: device(false), ..plan };
+        let error = large.check("training needs", None).unwrap_err().to_string();
+        assert!(
+            error.starts_with("training needs 1.1 GB of the device in one array of an operation, expected at most 1.0"),
+            "{error}"
         );
     }
 

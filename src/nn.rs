@@ -60,6 +60,7 @@ fn check_memory(parameters: u64, params: &Parameters) -> Result<()> {
     if params.is_plan() {
         return Ok(());
     }
-    let plan = MemoryPlan { tables: parameters.saturating_mul(4), ..MemoryPlan::default() };
+    let device = params.backend().device_room();
+    let plan = MemoryPlan { tables: parameters.saturating_mul(4), device, ..MemoryPlan::default() };
     plan.check("the model's parameters need", params.backend().available_memory())
 }

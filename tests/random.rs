@@ -224,7 +224,7 @@ fn published_command_lines_run() {
     assert!(out.status.success(), "{notes}");
     for note in [
         "note: no effect on random data, as in the reference: --max-ind-range, --memory-map, --test-mini-batch-size\n",
-        "note: --use-gpu: there is no GPU backend",
+        "note: --use-gpu: this runs on the processor",
         "note: --dist-backend, --local_rank: one process",
         "note: --test-freq: testing leaves the training batches as they are",
     ] {

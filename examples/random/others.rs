@@ -90,7 +90,7 @@ impl OtherFlags {
             notes.push(format!("no effect on random data, as in the reference: {}", without_effect.join(", ")));
         }
         let told = [
-            (self.use_gpu, "--use-gpu: there is no GPU backend; this runs on the processor, on --threads threads"),
+            (self.use_gpu, "--use-gpu: this runs on the processor, on --threads threads; others have --backend wgpu"),
             (
                 self.dist_backend.is_some() || self.local_rank.is_some(),
                 "--dist-backend, --local_rank: one process does all the work, on --threads threads",

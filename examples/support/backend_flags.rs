@@ -18,6 +18,9 @@ pub struct BackendFlags {
     /// is one].
     #[arg(long, value_name = "NAME|INDEX")]
     pub adapter: Option<String>,
+    /// Store activations between layers on the GPU in 16 bits a number, if it has them; sums stay 32.
+    #[arg(long)]
+    pub f16: bool,
     /// Print the GPUs that there are, and do nothing else.
     #[arg(long)]
     pub list_adapters: bool,
@@ -95,11 +98,17 @@ impl BackendFlags {
     pub fn open(&self, threads: usize) -> Result<Chosen> {
         match self.backend {
             BackendName::Wgpu => self.open_gpu(threads),
-            BackendName::Cpu if self.adapter.is_some() => {
-                Err(Error::Config("--adapter: expected --backend wgpu beside it".into()))
-            }
-            BackendName::Cpu => Ok(Chosen::Cpu(cpu(threads)?)),
+            BackendName::Cpu => match self.unused() {
+                Some(flag) => Err(Error::Config(format!("{flag}: expected --backend wgpu beside it"))),
+                None => Ok(Chosen::Cpu(cpu(threads)?)),
+            },
         }
+    }
+
+    /// A flag of GPUs alone that was given.
+    fn unused(&self) -> Option<&'static str> {
+        let given = [(self.adapter.is_some(), "--adapter"), (self.f16, "--f16")];
+        given.into_iter().find_map(|(given, flag)| given.then_some(flag))
     }
 
     #[cfg(feature = "wgpu")]
@@ -107,7 +116,7 @@ impl BackendFlags {
         // A wrong instruction set of the environment is said as it is for the processor alone.
         dlrm_kernels::Isa::from_env().map_err(Error::Config)?;
         let adapter = self.adapter.as_deref().map_or(AdapterChoice::Best, AdapterChoice::from);
-        let options = WgpuOptions { adapter, threads, ..WgpuOptions::default() };
+        let options = WgpuOptions { adapter, threads, f16_storage: self.f16, ..WgpuOptions::default() };
         Wgpu::new(&options).map(|gpu| Chosen::Wgpu(Arc::new(gpu))).map_err(|e| match (e, &self.adapter) {
             (Error::Device(message), Some(_)) => Error::Device(format!("--adapter: {message}")),
             (e, _) => e,

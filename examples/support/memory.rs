@@ -32,6 +32,10 @@ impl Planned {
         let held = anonymous().unwrap_or(0);
         (plan.rows, plan.program) = (rows.min(held), held.saturating_sub(rows));
         eprint!("  {:<34}{:>12}\n{plan}", "memory, at most", "MB");
+        if let Some(room) = plan.device {
+            let gb = 1e-9 * room.most_of_one as f64;
+            eprintln!("how much the device has is not told; what it takes in one array is at most {gb:.1} GB");
+        }
         reset_peak();
         Ok(Planned(plan))
     }

@@ -14,13 +14,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+/// A backend, and what takes the times of its operations, if something does.
+pub type Timed = (Arc<dyn Backend>, Option<Arc<Profiled>>);
+
 /// A backend that takes the time of each operation for a report, and the times; they are those of `profile` if there is
 /// one.
-pub fn timed(
-    backend: Arc<dyn Backend>,
-    profile: Option<&Profile>,
-    wanted: bool,
-) -> Result<(Arc<dyn Backend>, Option<Arc<Profiled>>)> {
+pub fn timed(backend: Arc<dyn Backend>, profile: Option<&Profile>, wanted: bool) -> Result<Timed> {
     Ok(match profile {
         Some(profile) => (backend, Some(profile.profiled().clone())),
         None if wanted => {

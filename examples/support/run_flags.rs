@@ -159,6 +159,7 @@ fn settings(flags: &TrainFlags, recipe: &Recipe, (rows, split): (&dyn Samples, &
         ("the checksum of some rows", Some(format!("{:08x}", checksum(rows)?))),
         ("--seed", Some(flags.seed.to_string())),
         ("--backend", Some(value(flags.backend.backend))),
+        ("--f16", Some(flags.backend.f16.to_string())),
         ("--batch-size", Some(flags.batch_size.to_string())),
         ("--data-randomize", Some(value(flags.data_randomize))),
         ("--optimizer", Some(value(flags.optimizer))),

@@ -29,7 +29,7 @@ pub use device::Counts;
 
 use super::{Activation, Backend, Beta, Cpu, DenseGrads, Dropout, Interaction, LinearGrads, LossKind, Pooling};
 use crate::backend::{
-    DenseParameter, DeviceSpan, PackedWeight, RowFormat, State, Table, TableGrads, UpdateStep, WeightFormat,
+    DenseParameter, DeviceRoom, DeviceSpan, PackedWeight, RowFormat, State, Table, TableGrads, UpdateStep, WeightFormat,
 };
 use crate::error::Result;
 use crate::jagged::JaggedTensor;
@@ -136,6 +136,11 @@ impl Backend for Wgpu {
 
     fn available_memory(&self) -> Option<u64> {
         self.cpu.available_memory()
+    }
+
+    fn device_room(&self) -> Option<DeviceRoom> {
+        let (most_of_one, small_table) = (self.device.max_binding, slabs::LARGE as u64);
+        Some(DeviceRoom { most_of_one, small_table, is_shared: self.device.is_shared })
     }
 
     fn submit(&self) {

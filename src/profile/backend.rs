@@ -2,8 +2,8 @@
 
 use super::{Profiled, cost};
 use crate::backend::{
-    Activation, Backend, Beta, DenseGrads, DenseParameter, Dropout, Interaction, LinearGrads, LossKind, PackedWeight,
-    Pooling, RowFormat, State, Table, TableGrads, UpdateStep, WeightFormat,
+    Activation, Backend, Beta, DenseGrads, DenseParameter, DeviceRoom, Dropout, Interaction, LinearGrads, LossKind,
+    PackedWeight, Pooling, RowFormat, State, Table, TableGrads, UpdateStep, WeightFormat,
 };
 use crate::error::Result;
 use crate::jagged::JaggedTensor;
@@ -22,6 +22,10 @@ impl Backend for Profiled {
 
     fn available_memory(&self) -> Option<u64> {
         self.inner.available_memory()
+    }
+
+    fn device_room(&self) -> Option<DeviceRoom> {
+        self.inner.device_room()
     }
 
     fn phase(&self, name: &'static str) {

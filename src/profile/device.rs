@@ -98,11 +98,10 @@ impl Profiled {
         for call in std::mem::take(&mut waiting.calls) {
             let (start, time, who) = match of_device.get(&call.number) {
                 Some(&(start, time)) => (start.max(waiting.end), time, Who::Device(&device)),
-                // What waits for the device before it works began when that was done.
+                // It may have waited for the device: that is part of what it took.
                 None => {
                     let start = call.start.saturating_duration_since(waiting.zero);
-                    let begun = start.max(waiting.end);
-                    (begun, (start + call.time).saturating_sub(begun), Who::Thread(&call.thread))
+                    (start.max(waiting.end), call.time, Who::Thread(&call.thread))
                 }
             };
             if let Some(recorder) = &mut recorder {

@@ -61,6 +61,7 @@ impl MemoryPlan {
         tape.set_dropout((options.dropout > 0.0).then(|| crate::backend::Dropout::new(options.dropout, 0, 0, 0)));
         model.forward(&mut tape, &params, samples);
         let mut plan = of_parameters(&params, rule);
+        plan.device = params.backend().device_room();
         if options.stopping.patience.is_some() {
             let dense = params.dense().iter().map(|p| p.shape().iter().product::<usize>());
             let all = dense.chain(params.tables().iter().map(|t| t.num_embeddings() * t.embedding_dim()));
@@ -70,7 +71,9 @@ impl MemoryPlan {
         let larger = work.batch.max(work.test_batch);
         let times = |samples_bytes: u64, batch: usize| samples_bytes * batch as u64 / samples.len() as u64;
         for value in tape.planned() {
-            plan.values += resident_bytes(value.per_sample * larger);
+            let bytes = resident_bytes(value.per_sample * larger);
+            plan.values += bytes;
+            plan.largest = plan.largest.max(bytes);
             let gradients = u64::from(value.needs_grad) + u64::from(value.pooled);
             plan.value_gradients += gradients * resident_bytes(value.per_sample * work.batch);
         }
@@ -105,6 +108,14 @@ fn list_bytes(list: &JaggedTensor) -> u64 {
     4 * (list.values().len() + list.num_bags()) as u64
 }
 
+/// The largest table that a device takes at once, and all that it takes later.
+fn passing(params: &Parameters) -> u64 {
+    let Some(room) = params.backend().device_room() else { return 0 };
+    let tables = params.tables().iter().map(|t| resident_bytes(t.num_embeddings() * t.embedding_dim()));
+    let (small, large): (Vec<u64>, Vec<u64>) = tables.partition(|&bytes| bytes < room.small_table);
+    small.iter().sum::<u64>() + large.iter().max().unwrap_or(&0)
+}
+
 /// Parameters, their gradients and what the optimizer remembers of them.
 fn of_parameters(params: &Parameters, rule: UpdateRule) -> MemoryPlan {
     let mut plan = MemoryPlan::default();
@@ -115,6 +126,7 @@ fn of_parameters(params: &Parameters, rule: UpdateRule) -> MemoryPlan {
         plan.optimizer += state(rule.state_lens(true, rows, dim));
         plan.checkpoint += 4 * (rows * dim) as u64;
     }
+    plan.passing = passing(params);
     for parameter in params.dense() {
         let (shape, len) = (parameter.shape(), parameter.shape().iter().product());
         plan.dense += resident_bytes(len);

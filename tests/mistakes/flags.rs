@@ -60,6 +60,7 @@ pub const COMMANDS: &[&str] = &[
     "criteo_kaggle --backend wgpu --adapter",
     "criteo_terabyte --backend wgpu --adapter radeon",
     "few_rows --adapter radeon",
+    "criteo_kaggle --f16",
     "custom_dataset --backend wgpu",
     "predict --backend wgpu --load-model model --data rows.tsv.rows",
     "predict --list-adapters",

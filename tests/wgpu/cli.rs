@@ -79,6 +79,7 @@ fn flags_that_do_not_go_with_the_backend_are_refused() {
     }
     for (flags, said) in [
         (&["--adapter", "0"][..], "--adapter: expected --backend wgpu beside it"),
+        (&["--f16"], "--f16: expected --backend wgpu beside it"),
         (&["--backend", "wgpu", "--phases"], "--phases: expected --backend cpu beside it"),
         (&["--backend", "wgpu", "--roofline"], "--roofline: expected --backend cpu beside it"),
     ] {

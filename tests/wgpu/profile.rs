@@ -16,8 +16,8 @@ fn step(backend: Arc<dyn Backend>) -> (Vec<Entry>, Trace) {
     let batch = Batch {
         dense: (0..4 * 13).map(|i| (i as f32 * 0.37).sin()).collect(),
         dense_features: 13,
-        // Each row once: how many rows some lookups are of is not asked of a device.
-        sparse: vec![JaggedTensor::one_per_bag(vec![7, 3, 2, 9]), JaggedTensor::one_per_bag(vec![0, 1, 4, 3])],
+        // Each row once: of rows that are looked up twice a device does not tell that they are fewer than the lookups.
+        sparse: vec![JaggedTensor::one_per_bag(vec![7, 3, 1, 9]), JaggedTensor::one_per_bag(vec![0, 1, 4, 2])],
         labels: vec![1.0, 0.0, 0.0, 1.0],
     };
     let profiled = Arc::new(Profiled::with_trace(backend));
@@ -26,7 +26,8 @@ fn step(backend: Arc<dyn Backend>) -> (Vec<Entry>, Trace) {
     let mut trainer = Trainer::new(model, params, UpdateRule::Sgd, LrPolicy::constant(0.1), LossKind::BCE);
     trainer.step(&batch).unwrap();
     profiled.submit();
-    (profiled.take(), profiled.take_trace());
+    profiled.take();
+    profiled.take_trace();
     trainer.step(&batch).unwrap();
     profiled.submit();
     (profiled.take(), profiled.take_trace())
@@ -38,8 +39,15 @@ fn a_profile_is_that_of_the_processor_with_times_of_the_device() {
     let Some(gpu) = open(&WgpuOptions::default()) else { return };
     let (entries, trace) = step(gpu.clone());
     let (expected, _) = step(Arc::new(cpu()));
-    let work = |e: &Entry| (e.operator, e.layer, e.calls, e.cost);
-    assert_eq!(entries.iter().map(work).collect::<Vec<_>>(), expected.iter().map(work).collect::<Vec<_>>());
+    assert_eq!(entries.len(), expected.len(), "{entries:?}");
+    for (entry, mut expected) in entries.iter().zip(expected) {
+        if entry.operator == "update_dense" {
+            // The processor changes two packed copies of each weight as well.
+            expected.cost.streamed -= 2 * 4 * (8 * 13 + 16 * 8 + 5 * 19 + 5);
+        }
+        let work = |e: &Entry| (e.operator, e.layer, e.calls, e.cost);
+        assert_eq!(work(entry), work(&expected));
+    }
     for entry in &entries {
         assert!(entry.time > Duration::ZERO, "{entry:?}");
         let calls: Vec<&Event> = trace.events.iter().filter(|e| !e.is_phase && e.name == entry.operator).collect();

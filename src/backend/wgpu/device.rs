@@ -45,6 +45,8 @@ pub(super) struct Device {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pub name: String,
+    /// Whether its memory is the processor's too.
+    pub is_shared: bool,
     /// The most bytes of a buffer that a shader sees, and so of a buffer.
     pub max_binding: u64,
     /// Whether what may be stored in f16 is.
@@ -112,6 +114,7 @@ impl Device {
         });
         Ok(Arc::new(Device {
             name: adapter::line(&adapter.get_info()),
+            is_shared: adapter.get_info().device_type != wgpu::DeviceType::DiscreteGpu,
             max_binding: options.max_binding.map_or(offered, |most| most.min(offered)) / 256 * 256,
             f16_storage: options.f16_storage,
             pipelines: Pipelines::default(),

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Bytes of a table that is sent when it is filled.
-const LARGE: usize = 32 << 20;
+pub(super) const LARGE: usize = 32 << 20;
 
 /// Sends a table of [`LARGE`] bytes or more; its memory here is given up.
 pub(super) fn send_large(device: &Arc<Device>, table: &mut Table) {
