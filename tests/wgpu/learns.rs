@@ -1,5 +1,6 @@
 //! End to end: generated rows through the real reader into the real training loop, with one result on both backends.
 
+use crate::common::stdout_in;
 use crate::support::{cpu, gpu, sound};
 use dlrm::backend::{Backend, LossKind};
 use dlrm::data::criteo::Dataset;
@@ -40,4 +41,22 @@ fn a_run_comes_to_the_same_auc() {
     assert_eq!(here.len(), there.len());
     assert!(here.iter().zip(&there).all(|(a, b)| (a - b).abs() < 1e-3), "{there:?}, not {here:?}");
     assert!(there[0] + 0.02 < there[there.len() - 1], "{there:?}");
+}
+
+#[test]
+fn the_example_comes_to_the_same_auc() {
+    if gpu().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    stdout_in(folder.path(), "generate_rows", &["--rows", "10000", "--output", "rows.tsv", "--seed", "1"]);
+    let auc = |backend: &str| {
+        let model = ["--data", "rows.tsv", "--bottom-mlp", "13-32-16", "--top-mlp", "32-1", "--optimizer", "adagrad"];
+        stdout_in(folder.path(), "criteo_kaggle", &[&model[..], &["--backend", backend, "--json", backend]].concat());
+        let lines = std::fs::read_to_string(folder.path().join(backend)).unwrap();
+        let last: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+        last["auc"].as_f64().unwrap_or_else(|| panic!("{last}"))
+    };
+    let (here, there) = (auc("cpu"), auc("wgpu"));
+    assert!((here - there).abs() < 1e-3 && here > 0.6, "{there}, not {here}");
 }
