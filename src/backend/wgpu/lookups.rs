@@ -57,8 +57,9 @@ struct All {
 #[derive(Debug)]
 struct Entry {
     stamps: Vec<u64>,
-    memory: Memory,
+    /// Before the memory, which only forgets its bind groups if nobody else has the buffer.
     sent: Sent,
+    memory: Memory,
     /// The last call that wanted it.
     last: u64,
 }

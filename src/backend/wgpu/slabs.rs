@@ -7,7 +7,7 @@
 //!
 //! Tables that come to the device together share slabs, which are no larger than these tables: those of a model do, when
 //! they are first looked up. Only those of [`LARGE`] bytes or more go there when they are filled, into slabs of their
-//! own, so that the memory here is not as much as all tables.
+//! own, so that the memory here is at no time more than one of them and all smaller tables.
 //!
 //! What an optimizer remembers of a row is in buffers beside the slabs, at the same row: a dispatch that sees a row sees
 //! its state.

@@ -4,7 +4,9 @@
 //! `D`, and which pooled row's gradient the row gets, times what. They are sorted when someone needs the sums
 //! ([`Group::sum`]), stably, and each sum is made in one order: no two threads add to the same number, nothing is lost,
 //! and the bits are the same each run. A row's sum is at the place of its first lookup among the sorted ones, with zeros
-//! at those of the others: how many rows there are is never asked of the device.
+//! at those of the others: how many rows there are is never asked of the device. So the lookups of a step in tables of
+//! one width may have at most as many numbers, `D` each, as a shader sees of a buffer; beyond, the device has failed with
+//! both numbers of bytes in the message.
 
 use super::device::Device;
 use super::lookups::{Constants, Sent};
