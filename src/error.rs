@@ -50,6 +50,14 @@ pub enum Error {
     /// A device that computes cannot be used, or no longer: what it is, and what is the matter.
     #[error("{0}")]
     Device(String),
+    /// Another rank of the group can no longer be reached.
+    #[error("rank {rank}: {message}")]
+    Rank {
+        /// Which one.
+        rank: usize,
+        /// What is known of it.
+        message: String,
+    },
     /// The loss or a gradient is no longer a number.
     #[error("step {step}: {fault}{}", after(fault, *skipped))]
     Diverged {

@@ -4,6 +4,8 @@
 pub use crate::backend::{Contribution, TableGrads};
 
 use crate::backend::{Backend, Beta};
+use crate::comm::Communicator;
+use crate::error::Result;
 use crate::parameters::{DenseId, Norms, Parameters, TableId};
 use crate::tensor::{Shape, Tensor};
 
@@ -72,6 +74,23 @@ impl Gradients {
         let dense = self.dense.iter().filter(|slot| slot.filled);
         dense.for_each(|slot| backend.check_finite(1.0, &slot.value, found));
         self.tables.check_finite(backend, found);
+    }
+
+    /// Adds the gradients of dense parameters over all ranks, the same bits on each; what has a gradient has one on all.
+    ///
+    /// # Errors
+    /// [`Error::Rank`](crate::Error::Rank) if a rank has ended.
+    pub fn all_reduce(&mut self, comm: &Communicator) -> Result<()> {
+        let filled = |slot: &&mut Slot| slot.filled;
+        let all: Vec<f32> = self.dense.iter().filter(|s| s.filled).flat_map(|s| s.value.as_slice()).copied().collect();
+        let sums = comm.start_all_reduce(all).wait()?;
+        let mut left = &sums[..];
+        for slot in self.dense.iter_mut().filter(filled) {
+            let (now, later) = left.split_at(slot.value.len());
+            slot.value.copy_from_slice(now);
+            left = later;
+        }
+        Ok(())
     }
 
     /// Multiplies every gradient by `a`.

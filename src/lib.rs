@@ -67,6 +67,7 @@ pub mod baseline;
 pub mod batch;
 pub mod buffer;
 pub mod checkpoint;
+pub mod comm;
 pub mod data;
 pub mod error;
 pub mod gradcheck;

@@ -10,6 +10,7 @@ mod embedding;
 mod init;
 mod interaction;
 mod mlp;
+mod sharded;
 
 pub use compressed::CompressedEmbeddings;
 pub(crate) use compression::TableShape;
@@ -20,6 +21,7 @@ pub use dcn::{Dcn, DcnConfig};
 pub use dlrm::Dlrm;
 pub use embedding::{EmbeddingBag, EmbeddingBagCollection};
 pub use mlp::{Linear, Mlp};
+pub use sharded::{Placement, Shard, ShardedEmbeddings, TableLoad};
 
 pub use crate::backend::Interaction;
 

@@ -147,6 +147,39 @@ impl From<Words> for Stream {
     }
 }
 
+/// Numbers that one sub-stream of a large array fills: see [`Stream::native_at`].
+pub(crate) const FILL_CHUNK: usize = 1 << 16;
+
+/// Uniform draws of a large array, from any of its numbers on: those that its sub-streams fill it with.
+pub(crate) struct Draws {
+    key: u64,
+    at: usize,
+    stream: Stream,
+}
+
+impl Draws {
+    pub fn new(key: u64) -> Self {
+        Draws { key, at: 0, stream: Stream::native_at(key, 0) }
+    }
+
+    /// Fills `out` with numbers `first ..` of the array, from `U(lo, hi)`. Calls come in rising order.
+    pub fn fill_uniform(&mut self, first: usize, out: &mut [f32], lo: f64, hi: f64) {
+        if first / FILL_CHUNK > self.at / FILL_CHUNK {
+            self.at = first / FILL_CHUNK * FILL_CHUNK;
+            self.stream = Stream::native_at(self.key, (first / FILL_CHUNK) as u64);
+        }
+        (self.at..first).for_each(|_| _ = self.stream.uniform());
+        self.at = first;
+        for number in out {
+            *number = self.stream.uniform_range(lo, hi) as f32;
+            self.at += 1;
+            if self.at.is_multiple_of(FILL_CHUNK) {
+                self.stream = Stream::native_at(self.key, (self.at / FILL_CHUNK) as u64);
+            }
+        }
+    }
+}
+
 /// SplitMix64's finaliser (Steele, Lea and Flood 2014): a bijection of `u64` whose every output
 /// bit depends on every input bit.
 pub(crate) fn mix(mut z: u64) -> u64 {

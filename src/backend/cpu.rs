@@ -17,7 +17,7 @@ mod update;
 use super::{Activation, Backend, Beta, DenseGrads, Dropout, Interaction, LinearGrads, LossKind, Pooling};
 use crate::backend::{DenseParameter, PackedWeight, RowFormat, State, Table, TableGrads, UpdateStep, WeightFormat};
 use crate::jagged::JaggedTensor;
-use crate::random::Stream;
+use crate::random::{FILL_CHUNK, Stream};
 use crate::tensor::Tensor;
 use dlrm_kernels::{Isa, Scratch};
 use rayon::prelude::*;
@@ -36,9 +36,6 @@ const LOOKUP_WORK: usize = 512;
 /// Looks for work in vain, a fraction of a microsecond each, before a thread offers its processor
 /// to others.
 const IDLE_SPINS: u32 = 1000;
-
-/// Numbers that one draw of a table's sub-stream fills.
-const FILL_CHUNK: usize = 1 << 16;
 
 thread_local! {
     /// Room for what kernels pack and transpose, made once a thread.

@@ -4,13 +4,15 @@ use super::config::DlrmConfig;
 use super::cross::LowRankCrossNet;
 use super::embedding::Embeddings;
 use super::mlp::{Linear, Mlp};
-use super::{Model, check_memory};
+use super::{Model, Placement, ShardedEmbeddings, check_memory};
 use crate::backend::Activation;
 use crate::batch::Batch;
-use crate::error::Result;
+use crate::comm::Communicator;
+use crate::error::{Error, Result};
 use crate::parameters::Parameters;
 use crate::random::Stream;
 use crate::tape::{Tape, Var};
+use std::sync::Arc;
 
 /// The deep learning recommendation model (paper section 2.2, figure 1):
 ///
@@ -51,12 +53,53 @@ impl Dlrm {
         config.validate()?;
         check_memory(config.num_parameters(), params)?;
         let embeddings = (!config.num_embeddings.is_empty()).then(|| Embeddings::new(config, params, stream));
+        Ok(Self::around(embeddings, config, params, stream))
+    }
+
+    /// The same model as one of several ranks has it: the MLPs, and this rank's [shards](ShardedEmbeddings) of the
+    /// tables. Every rank makes it, with the same `config`, `placement` and state of `stream`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new) and [`ShardedEmbeddings::new`]; [`Error::Config`](crate::Error::Config) if tables are
+    /// compressed, or pooling weighs rows.
+    pub fn sharded(
+        config: &DlrmConfig,
+        placement: Placement,
+        comm: Arc<Communicator>,
+        params: &mut Parameters,
+        stream: &mut Stream,
+    ) -> Result<Self> {
+        config.validate()?;
+        if config.compression.is_some() || config.weighted_pooling.is_some() {
+            return Err(Error::Config(
+                "ranks: expected tables that are not compressed and pooling without weights".into(),
+            ));
+        }
+        let DlrmConfig { num_embeddings, pooling, .. } = config;
+        let tables = ShardedEmbeddings::new(params, num_embeddings, *pooling, placement, comm, stream)?;
+        Ok(Self::around(Some(Embeddings::Sharded(tables)), config, params, stream))
+    }
+
+    fn around(
+        embeddings: Option<Embeddings>,
+        config: &DlrmConfig,
+        params: &mut Parameters,
+        stream: &mut Stream,
+    ) -> Self {
         let bottom_mlp = (config.dense_features > 0)
             .then(|| Mlp::new(params, "bot_l", config.dense_features, &config.bottom_mlp, Activation::Relu, stream));
         let width = config.interaction_width();
         let cross = config.cross.map(|cross| LowRankCrossNet::new(params, "crossnet", width, cross, stream));
         let top_mlp = Mlp::new(params, "top_l", width, &config.top_mlp, Activation::None, stream);
-        Ok(Dlrm { config: config.clone(), bottom_mlp, embeddings, cross, top_mlp })
+        Dlrm { config: config.clone(), bottom_mlp, embeddings, cross, top_mlp }
+    }
+
+    /// This rank's tables, if the model is [sharded](Self::sharded).
+    pub fn shards(&self) -> Option<&ShardedEmbeddings> {
+        match &self.embeddings {
+            Some(Embeddings::Sharded(tables)) => Some(tables),
+            _ => None,
+        }
     }
 
     /// The shape of this model.
@@ -76,11 +119,12 @@ impl Model for Dlrm {
     }
 
     fn forward(&self, tape: &mut Tape, params: &Parameters, batch: &Batch) -> Var {
+        let started = self.embeddings.as_ref().and_then(|e| e.start(tape, params, &batch.sparse));
         let x = self.bottom_mlp.as_ref().map(|mlp| {
             let dense = tape.input(&[batch.len(), batch.dense_features], &batch.dense);
             mlp.forward(tape, params, dense)
         });
-        let pooled = self.embeddings.as_ref().map(|e| e.forward(tape, params, &batch.sparse));
+        let pooled = self.embeddings.as_ref().map(|e| e.finish(tape, params, &batch.sparse, started));
         let z = match (x, pooled) {
             (x, Some(pooled)) => self.config.interaction.forward(tape, x, pooled),
             (Some(x), None) => x,

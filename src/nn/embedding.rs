@@ -3,6 +3,7 @@
 use super::compressed::CompressedEmbeddings;
 use super::config::{DlrmConfig, WeightedPooling};
 use super::init;
+use super::sharded::{ShardedEmbeddings, Started};
 use crate::backend::Pooling;
 use crate::jagged::JaggedTensor;
 use crate::ops::{self, RowWeights};
@@ -112,6 +113,7 @@ impl EmbeddingBagCollection {
 pub(super) enum Embeddings {
     Whole(EmbeddingBagCollection),
     Compressed(CompressedEmbeddings),
+    Sharded(ShardedEmbeddings),
 }
 
 impl Embeddings {
@@ -138,11 +140,26 @@ impl Embeddings {
         }
     }
 
-    /// One list of `B` bags a table to the pooled vectors, `B × T × D`.
-    pub(super) fn forward(&self, tape: &mut Tape, params: &Parameters, lists: &[JaggedTensor]) -> Var {
+    /// What can begin before the bottom MLP, whose work hides an exchange.
+    pub(super) fn start(&self, tape: &mut Tape, params: &Parameters, lists: &[JaggedTensor]) -> Option<Started> {
         match self {
-            Embeddings::Whole(tables) => tables.forward(tape, params, lists),
-            Embeddings::Compressed(tables) => tables.forward(tape, params, lists),
+            Embeddings::Sharded(tables) => Some(tables.start(tape, params, lists)),
+            Embeddings::Whole(_) | Embeddings::Compressed(_) => None,
+        }
+    }
+
+    /// One list of `B` bags a table to the pooled vectors, `B × T × D`, after [`start`](Self::start).
+    pub(super) fn finish(
+        &self,
+        tape: &mut Tape,
+        params: &Parameters,
+        lists: &[JaggedTensor],
+        started: Option<Started>,
+    ) -> Var {
+        match (self, started) {
+            (Embeddings::Whole(tables), _) => tables.forward(tape, params, lists),
+            (Embeddings::Compressed(tables), _) => tables.forward(tape, params, lists),
+            (Embeddings::Sharded(tables), started) => tables.finish(tape, started.expect("what was started")),
         }
     }
 }

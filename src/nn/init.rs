@@ -1,7 +1,8 @@
 //! The reference's initial values (`create_mlp` and `create_emb` of `dlrm_s_pytorch.py`).
 
+use super::sharded::Shard;
 use crate::parameters::{DenseId, Parameters, TableId};
-use crate::random::Stream;
+use crate::random::{Draws, Stream};
 use crate::tensor::Tensor;
 
 /// Weight `N × K` from `N(0, √(2 / (N + K)))`, then bias `N` from `N(0, √(1 / N))`.
@@ -46,6 +47,18 @@ fn normal(params: &Parameters, shape: &[usize], sd: f64, stream: &mut Stream) ->
 pub(super) fn table(params: &mut Parameters, name: String, rows: usize, dim: usize, stream: &mut Stream) -> TableId {
     let bound = (1.0 / rows as f64).sqrt();
     uniform_table(params, name, rows, dim, [-bound, bound], stream)
+}
+
+/// The part of a [`table`] of `rows × dim` that a rank has, with the values that it has in the whole one.
+pub(super) fn shard(params: &mut Parameters, shard: &Shard, rows: usize, dim: usize, key: u64) -> TableId {
+    let id = params.add_table(format!("emb_l.{}.weight", shard.table), shard.rows.len(), shard.width());
+    let bound = (1.0 / rows as f64).sqrt();
+    let table = params.tables_mut().last_mut().expect("just added");
+    let mut draws = Draws::new(key);
+    for (row, to) in shard.rows.clone().zip(table.values_mut().chunks_mut(shard.width())) {
+        draws.fill_uniform(row * dim + shard.columns.start, to, -bound, bound);
+    }
+    id
 }
 
 /// Table of `rows × dim` from `U(low, high)`.
