@@ -27,11 +27,15 @@
 //! ```
 
 mod exchange;
+#[cfg(feature = "mpi")]
+mod mpi;
 mod parts;
 mod threads;
 mod worker;
 
 pub use exchange::Communicator;
+#[cfg(feature = "mpi")]
+pub use mpi::Mpi;
 pub use parts::Parts;
 pub use threads::{Threads, threads};
 pub use worker::{Pending, Traffic};
@@ -43,7 +47,7 @@ use std::fmt::Debug;
 ///
 /// Every rank of the group calls the same operations in the same order; a rank that ends, for whatever reason, makes the
 /// calls of the others fail instead of wait.
-pub trait Transport: Debug + Send + 'static {
+pub trait Transport: Debug + 'static {
     /// The number of this rank, from 0.
     fn rank(&self) -> usize;
 

@@ -20,9 +20,23 @@ impl Communicator {
     ///
     /// # Panics
     /// If the thread cannot be started.
-    pub fn new(transport: impl Transport) -> Self {
-        let (rank, size) = (transport.rank(), transport.size());
-        Communicator { rank, size, worker: Worker::new(transport) }
+    pub fn new(transport: impl Transport + Send) -> Self {
+        Self::start(move || Ok(transport)).unwrap_or_else(|e| panic!("Communicator: {e}"))
+    }
+
+    /// The same with a transport that must be made in the thread that uses it.
+    ///
+    /// # Errors
+    /// Those of `make`; [`Error::Config`](crate::Error::Config) if the thread cannot be started.
+    pub fn start<T: Transport>(make: impl FnOnce() -> Result<T> + Send + 'static) -> Result<Self> {
+        let (worker, [rank, size]) = Worker::start_with(make)?;
+        Ok(Communicator { rank, size, worker })
+    }
+
+    /// Does what was started, and leaves the group in good order. A communicator that goes without it does not wait for
+    /// anything: where a rank has failed, the others may never answer.
+    pub fn finish(self) {
+        self.worker.finish();
     }
 
     /// The number of this rank, from 0.

@@ -4,6 +4,7 @@ use super::{Parts, Transport};
 use crate::error::{Error, Result};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// What one kind of exchange has moved and taken so far.
@@ -35,6 +36,19 @@ struct Job {
 pub(super) struct Worker {
     jobs: Sender<Job>,
     pub ledger: Ledger,
+    thread: JoinHandle<()>,
+}
+
+impl Job {
+    fn run(self, transport: &mut dyn Transport, ledger: &Ledger) {
+        let start = Instant::now();
+        let bytes = (self.work)(transport);
+        account(ledger, self.kind, |traffic| {
+            traffic.exchanges += 1;
+            traffic.bytes += bytes;
+            traffic.time += start.elapsed();
+        });
+    }
 }
 
 impl std::fmt::Debug for Job {
@@ -76,24 +90,33 @@ fn account(ledger: &Ledger, kind: Kind, add: impl FnOnce(&mut Traffic)) {
 }
 
 impl Worker {
-    pub fn new(mut transport: impl Transport) -> Self {
+    /// A thread that makes its transport itself, and keeps it to its end. Returns the rank and the number of ranks too.
+    pub fn start_with<T: Transport>(make: impl FnOnce() -> Result<T> + Send + 'static) -> Result<(Self, [usize; 2])> {
         let (jobs, todo) = channel::<Job>();
+        let (made, is_made) = sync_channel(1);
         let ledger = Ledger::default();
         let mine = ledger.clone();
         let work = move || {
-            for Job { kind, work } in todo {
-                let start = Instant::now();
-                let bytes = work(&mut transport);
-                account(&mine, kind, |traffic| {
-                    traffic.exchanges += 1;
-                    traffic.bytes += bytes;
-                    traffic.time += start.elapsed();
-                });
+            let mut transport = match make() {
+                Ok(transport) => transport,
+                Err(error) => return drop(made.send(Err(error))),
+            };
+            if made.send(Ok([transport.rank(), transport.size()])).is_ok() {
+                todo.into_iter().for_each(|job| job.run(&mut transport, &mine));
             }
         };
-        let rank = std::thread::Builder::new().name("dlrm-comm".into()).spawn(work);
-        rank.unwrap_or_else(|e| panic!("Communicator: a thread for exchanges: {e}"));
-        Worker { jobs, ledger }
+        let thread = std::thread::Builder::new().name("dlrm-comm".into()).spawn(work);
+        let thread = thread.map_err(|e| Error::Config(format!("no thread for exchanges: {e}")))?;
+        let ended = || Err(Error::Config("the thread for exchanges ended before it began".into()));
+        let rank = is_made.recv().unwrap_or_else(|_| ended())?;
+        Ok((Worker { jobs, ledger, thread }, rank))
+    }
+
+    /// Does what is left to do, and ends the thread.
+    pub fn finish(self) {
+        drop(self.jobs);
+        // A panic there was told when it happened.
+        let _ = self.thread.join();
     }
 
     /// Has the thread do `work` after what it was given before. `work` returns what it made, and how many bytes went

@@ -1,5 +1,8 @@
 //! Training on several ranks is training on one, at the same batch of all.
 
+#[cfg(feature = "mpi")]
+mod mpi;
+
 use dlrm::backend::{Cpu, LossKind, Pooling};
 use dlrm::comm::{Communicator, threads};
 use dlrm::nn::{Dlrm, DlrmConfig, Model, Placement, Shard, TableLoad};
@@ -150,9 +153,15 @@ fn close(what: &str, a: &[f32], b: &[f32], tolerance: f32) {
 }
 
 fn compare(case: Case, share: Share, ranks: usize, tolerance: f32) {
+    let trained = train_on(case, share, ranks);
+    same_as_one(case, share, ranks, &trained.iter().enumerate().collect::<Vec<_>>(), tolerance);
+}
+
+/// Whether what some of the ranks learned is what one learns.
+fn same_as_one(case: Case, share: Share, ranks: usize, trained: &[(usize, &(Parameters, Vec<f32>))], tolerance: f32) {
     let (expected, losses) = train(case, None);
     let placement = placement(share, ranks);
-    for (rank, (params, ranks_losses)) in train_on(case, share, ranks).iter().enumerate() {
+    for &(rank, (params, ranks_losses)) in trained {
         let what = format!("{case:?}, {share:?}, rank {rank} of {ranks}");
         close(&what, ranks_losses, &losses, tolerance);
         for (mine, one) in params.dense().iter().zip(expected.dense()) {

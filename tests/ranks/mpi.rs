@@ -1,0 +1,63 @@
+//! Ranks that `mpirun` starts: this same program, as many times as there are ranks.
+
+use super::{Case, Share, case, placement, same_as_one, train};
+use dlrm::backend::Pooling;
+use dlrm::comm::Mpi;
+use dlrm::optim::UpdateRule;
+use std::process::Command;
+use std::sync::Arc;
+
+/// Set in the processes that are ranks: what they are to do.
+const ROLE: &str = "DLRM_TEST_RANK";
+
+/// Output and whether all went well, of `role` on `ranks` ranks.
+fn mpirun(ranks: usize, role: &str) -> (String, bool) {
+    let output = Command::new("mpirun")
+        .args(["--oversubscribe", "-n", &ranks.to_string()])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "mpi::a_rank", "--nocapture"])
+        .envs([("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"), (ROLE, role)])
+        .output()
+        .expect("mpirun, of the package openmpi-bin");
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    (text.concat(), output.status.success())
+}
+
+#[test]
+fn processes_train_as_one() {
+    for ranks in [1, 2, 4] {
+        let (text, well) = mpirun(ranks, "train");
+        assert!(well, "{ranks}: {text}");
+        assert_eq!(text.matches("the same as one").count(), ranks, "{text}");
+    }
+}
+
+#[test]
+fn a_rank_that_ends_ends_the_job() {
+    let (text, well) = mpirun(4, "die");
+    assert!(!well, "{text}");
+    assert!(text.contains("rank 1 gives up"), "{text}");
+    assert!(!text.contains("the same as one"), "{text}");
+}
+
+/// What a process does that is a rank; in the program that starts them, nothing.
+#[test]
+fn a_rank() {
+    let Ok(role) = std::env::var(ROLE) else { return };
+    let comm = Arc::new(Mpi::communicator().unwrap());
+    if role == "die" && comm.rank() == 1 {
+        eprintln!("rank 1 gives up");
+        std::process::exit(1);
+    }
+    let (rank, ranks) = (comm.rank(), comm.size());
+    for (case, share) in [
+        (case(37), Share::Cut),
+        (Case { pooling: Pooling::Mean, rule: UpdateRule::ADAGRAD, ..case(10) }, Share::Planned),
+        (case(3), Share::Last),
+    ] {
+        let trained = train(case, Some((comm.clone(), placement(share, ranks))));
+        same_as_one(case, share, ranks, &[(rank, &trained)], 1e-4);
+    }
+    println!("rank {rank} of {ranks}: the same as one");
+    Arc::into_inner(comm).expect("models are gone").finish();
+}
