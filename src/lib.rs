@@ -15,6 +15,7 @@
 //! | 2 | [`tape`], [`gradients`], [`mod@gradcheck`] | reverse-mode differentiation |
 //! | 1 | [`backend`], [`parameters`] | where things are computed and where what is learned lives |
 //! | 1 | [`tensor`], [`buffer`], [`jagged`], [`batch`], [`random`], [`error`], [`memory`] | plain data; memory that is needed, there and taken |
+//! | 1 | [`comm`] | ranks that compute one model together, and what they exchange |
 //! | 0 | the crate `dlrm-kernels` | SIMD loops over slices |
 //!
 //! [`guide`] has pages about the whole: [where the time of a step goes](guide::where_the_time_goes), [what fewer

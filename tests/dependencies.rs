@@ -11,22 +11,23 @@ use std::process::Command;
 const LICENCES: [&str; 7] = ["MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Zlib", "Unicode-3.0"];
 
 /// Crates in more than one version, and who wants another than the newest.
-const TWICE: [(&str, &str); 6] = [
+const TWICE: [(&str, &str); 7] = [
     ("equator", "gemm and its helpers, in the benches of rivals"),
     ("equator-macro", "as equator"),
     ("hashbrown", "gpu-allocator, under wgpu, and safetensors, in tests"),
     ("rustc-hash", "naga, under wgpu"),
+    ("shlex", "bindgen, under mpi"),
     ("syn", "derive macros of three generations"),
     ("winnow", "the two halves of toml"),
 ];
 
-/// All packages that are built on this machine, for a GPU too.
+/// All packages that are built on this machine, for a GPU and for ranks too.
 fn packages() -> Vec<Value> {
     let host = Command::new("rustc").arg("-vV").output().unwrap();
     let host = String::from_utf8(host.stdout).unwrap();
     let host = host.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    cargo.args(["metadata", "--format-version", "1", "--locked", "--offline", "--features", "wgpu"]);
+    cargo.args(["metadata", "--format-version", "1", "--locked", "--offline", "--features", "mpi,wgpu"]);
     cargo.args(["--filter-platform", host]);
     let out = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
