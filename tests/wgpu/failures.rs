@@ -6,8 +6,9 @@ use dlrm::backend::{Backend, Beta, WgpuOptions};
 use dlrm::checkpoint::{self, CheckpointDir};
 use dlrm::optim::UpdateRule;
 use dlrm::train::{Checkpoints, Schedule, TrainOptions};
-use dlrm::{Error, Predictor, Tensor};
+use dlrm::{Error, Parameters, Predictor, Tensor};
 use std::num::NonZeroUsize;
+use std::process::Command;
 
 #[track_caller]
 fn lost<T>(result: dlrm::Result<T>) {
@@ -68,4 +69,47 @@ fn a_tensor_that_no_shader_can_see_is_an_error_with_both_sizes() {
     assert_eq!(y.as_slice().len(), 1025);
     let Err(Error::Device(line)) = gpu.status() else { panic!("it went well") };
     assert!(line.contains("4100 bytes") && line.contains("at most 4096") && line.lines().count() == 1, "{line}");
+}
+
+/// Set in the process that is to run out of memory.
+const SHORT: &str = "DLRM_TEST_SHORT_OF_MEMORY";
+
+#[test]
+fn a_table_that_the_device_has_no_memory_for_is_an_error_that_names_it() {
+    if open(&WgpuOptions::default()).is_none() {
+        return;
+    }
+    let test = ["--exact", "failures::a_process_short_of_memory", "--nocapture"];
+    let output = Command::new(std::env::current_exe().unwrap()).args(test).env(SHORT, "1").output().unwrap();
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(output.status.success(), "{text}");
+    let line = text.lines().find(|line| line.contains("no memory on the device for table wide (536870912 bytes"));
+    assert!(line.is_some(), "{text}");
+}
+
+/// What that process does; in the one that starts it, nothing.
+#[test]
+fn a_process_short_of_memory() {
+    if std::env::var_os(SHORT).is_none() {
+        return;
+    }
+    let gpu = open(&WgpuOptions::default()).unwrap();
+    let (rows, dim) = (1 << 22, 32);
+    let mut params = Parameters::new(gpu.clone());
+    let table = params.add_table("wide", rows, dim);
+    // The software adapter's memory is this process's: half of the table fits once more.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
+    let kilobytes: usize = size.trim().trim_end_matches(" kB").parse().unwrap();
+    let limit = format!("--as={}", 1024 * kilobytes + 2 * rows * dim);
+    let pid = std::process::id().to_string();
+    assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success());
+    gpu.fill_uniform(&mut params.tables_mut()[0], 1, -1.0, 1.0);
+    let Err(Error::Device(line)) = gpu.status() else { panic!("it went well") };
+    println!("{line}");
+    // Whatever is asked of it afterwards is no panic.
+    let mut sum = Tensor::zeros(&[1]);
+    gpu.check_finite(1.0, &Tensor::zeros(&[100]), &mut sum);
+    assert_eq!(sum.as_slice().len(), 1);
+    assert_eq!(params.table(table).num_embeddings(), rows);
 }
