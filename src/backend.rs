@@ -150,6 +150,8 @@ pub struct DeviceRoom {
     pub most_of_one: u64,
     /// Tables of fewer bytes are here as well, until they are first looked up.
     pub small_table: u64,
+    /// Whether tables have 2 bytes a number there, and not 4.
+    pub half_tables: bool,
     /// Whether it is memory of this machine's processor too, as that of an integrated GPU or a software one.
     pub is_shared: bool,
 }

@@ -26,7 +26,7 @@ pub struct MemoryPlan {
     /// Rows of the data set that are kept in memory, and their vocabulary
     /// ([`Samples::held_bytes`](crate::data::source::Samples::held_bytes)); 0 for a mapped file.
     pub rows: u64,
-    /// `Σ 4 · num_embeddings · D` over the tables.
+    /// `Σ 4 · num_embeddings · D` over the tables; half of it is on a device that [stores](DeviceRoom::half_tables) them in f16.
     pub tables: u64,
     /// `Σ 4 · N · K` over the weights and `Σ 4 · N` over the biases; and each weight twice more,
     /// [packed](crate::backend::PackedWeight).
@@ -86,8 +86,9 @@ impl MemoryPlan {
 
     /// What the model computes with.
     fn of_model(&self) -> [(&'static str, u64); 7] {
+        let tables = if self.device.is_some_and(|device| device.half_tables) { self.tables / 2 } else { self.tables };
         [
-            ("tables", self.tables),
+            ("tables", tables),
             ("dense parameters, packed copies", self.dense),
             ("optimizer's state", self.optimizer),
             ("dense gradients", self.gradients),
@@ -188,7 +189,9 @@ mod tests {
 
     #[test]
     fn what_is_on_a_device_is_not_here_unless_it_shares_memory() {
-        let device = |is_shared| Some(DeviceRoom { most_of_one: 1_000_000_000, small_table: 1 << 25, is_shared });
+        let room =
+            DeviceRoom { most_of_one: 1_000_000_000, small_table: 1 << 25, half_tables: false, is_shared: false };
+        let device = |is_shared| Some(DeviceRoom { is_shared, ..room });
         let plan = MemoryPlan { tables: 8_000_000_000, passing: 900_000_000, batches: 1, ..MemoryPlan::default() };
         let own = MemoryPlan { device: device(false), ..plan.clone() };
         assert_eq!((own.needed(), own.on_device()), (900_000_001, 8_000_000_000));
@@ -200,6 +203,8 @@ mod tests {
             ),
             "{words}"
         );
+        let half = MemoryPlan { device: Some(DeviceRoom { half_tables: true, ..room }), ..plan.clone() };
+        assert_eq!((half.needed(), half.on_device()), (900_000_001, 4_000_000_000));
         let shared = MemoryPlan { device: device(true), ..plan.clone() };
         let error = shared.check("training needs", Some(1_000_000_000)).unwrap_err().to_string();
         assert!(error.starts_with("training needs 8.9 GB of memory, and 1.0 GB are available: "), "{error}");

@@ -18,7 +18,7 @@ pub struct BackendFlags {
     /// is one].
     #[arg(long, value_name = "NAME|INDEX")]
     pub adapter: Option<String>,
-    /// Store activations between layers on the GPU in 16 bits a number, if it has them; sums stay 32.
+    /// Store tables and activations between layers on the GPU in 16 bits a number, if it has them; sums stay 32.
     #[arg(long)]
     pub f16: bool,
     /// Print the GPUs that there are, and do nothing else.

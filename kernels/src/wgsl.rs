@@ -132,6 +132,8 @@ shaders! {
     ADAM: "adam" main [Read Read Write Write Write];
     /// Pooled lookups in the tables of a buffer.
     EMBEDDING_BAG: "embedding_bag" main [Read Read Read Write];
+    /// The same with tables of f16.
+    EMBEDDING_BAG_F16: "embedding_bag_f16" main [Read Read Read Write];
     /// The rows that lookups are of, and what these get.
     LOOKUP_KEYS: "lookup_keys" main [Read Read Write Write];
     /// Sums as lookups of their own.
@@ -146,14 +148,24 @@ shaders! {
     ROW_SUMS: "row_sums" main [Read Read Read Read Read Write];
     /// The gradient of the rows' squares.
     ADD_L2_ROWS: "add_l2_rows" main [Read Read Read Write];
+    /// The same with rows of f16.
+    ADD_L2_ROWS_F16: "add_l2_rows_f16" main [Read Read Read Write];
     /// SGD on rows.
     SGD_ROWS: "sgd_rows" main [Read Read Read Read Write];
+    /// The same with rows of f16.
+    SGD_ROWS_F16: "sgd_rows_f16" main [Read Read Read Read Write];
     /// Adagrad on rows.
     ADAGRAD_ROWS: "adagrad_rows" main [Read Read Read Read Write Write];
+    /// The same with rows of f16.
+    ADAGRAD_ROWS_F16: "adagrad_rows_f16" main [Read Read Read Read Write Write];
     /// Row-wise Adagrad on rows.
     ROWWISE_ADAGRAD_ROWS: "rowwise_adagrad_rows" main [Read Read Read Read Write Write];
+    /// The same with rows of f16.
+    ROWWISE_ADAGRAD_ROWS_F16: "rowwise_adagrad_rows_f16" main [Read Read Read Read Write Write];
     /// Adam on rows.
     ADAM_ROWS: "adam_rows" main [Read Read Read Read Write Write Write];
+    /// The same with rows of f16.
+    ADAM_ROWS_F16: "adam_rows_f16" main [Read Read Read Read Write Write Write];
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod clock;
 mod device;
 mod elementwise;
 mod embedding;
+mod halves;
 mod interaction;
 mod linear;
 mod lookups;
@@ -48,9 +49,13 @@ pub struct WgpuOptions {
     pub adapter: AdapterChoice,
     /// The most bytes of a buffer that a shader is to see, if fewer than the adapter allows: tables are cut there.
     pub max_binding: Option<u64>,
-    /// Activations between linear layers, and the interaction's output, are stored in f16: half the memory, and half the
-    /// bytes moved. Sums, gradients and parameters are of f32, and so are pooled vectors. An activation beyond 65,504
-    /// becomes infinite. An adapter without the feature `SHADER_F16` is an error.
+    /// Tables, activations between linear layers, and the interaction's output are stored in f16 on the device: half the
+    /// memory, and half the bytes moved. Sums and gradients are of f32, and so are pooled vectors, weights of layers, and
+    /// what an optimizer remembers.
+    ///
+    /// Numbers of a table are rounded to the nearest when it goes there, and a step of the optimizer up or down at random
+    /// with the right mean, the same each run; whoever looks at a table sees them as f32. Those beyond ±65,504 become
+    /// ±65,504; an activation there becomes infinite. An adapter without the feature `SHADER_F16` is an error.
     pub f16_storage: bool,
     /// Nothing is used that an adapter may lack: no subgroups. Slower, and the same but for rounding; for a driver with
     /// faults, and to compare.
@@ -140,7 +145,8 @@ impl Backend for Wgpu {
 
     fn device_room(&self) -> Option<DeviceRoom> {
         let (most_of_one, small_table) = (self.device.max_binding, slabs::LARGE as u64);
-        Some(DeviceRoom { most_of_one, small_table, is_shared: self.device.is_shared })
+        let Device { is_shared, f16_storage: half_tables, .. } = *self.device;
+        Some(DeviceRoom { most_of_one, small_table, half_tables, is_shared })
     }
 
     fn submit(&self) {

@@ -1,19 +1,14 @@
-//! Activations stored in f16, where the adapter has it; `storage.rs` is about one that has not.
+//! Activations stored in f16, where the adapter has it; tables are in `f16_tables.rs`, and `storage.rs` is about an adapter
+//! that has not.
 
-use crate::support::{close, cpu, gpu, open, random, sound};
-use dlrm::backend::{Activation, Backend, Beta, Counts, Interaction, LossKind, Wgpu, WgpuOptions};
+use crate::support::{close, cpu, half, open, random, sound};
+use dlrm::backend::{Activation, Backend, Beta, Counts, Interaction, LossKind, WgpuOptions};
 use dlrm::nn::{Dlrm, DlrmConfig};
 use dlrm::optim::{UpdateRule, schedule::LrPolicy};
 use dlrm::parameters::DenseId;
 use dlrm::train::Trainer;
 use dlrm::{Batch, Gradients, JaggedTensor, Parameters, Stream, Tape, Tensor, ops};
 use std::sync::Arc;
-
-/// A device of its own that stores activations in f16, if the adapter can.
-fn half() -> Option<Arc<Wgpu>> {
-    gpu()?;
-    Wgpu::new(&WgpuOptions { f16_storage: true, ..WgpuOptions::default() }).ok().map(Arc::new)
-}
 
 /// Samples, and the widths of three layers from input to output.
 const SAMPLES: usize = 300;
@@ -54,7 +49,7 @@ fn layers(backend: Arc<dyn Backend>, look: impl FnOnce()) -> Vec<(String, Vec<f3
 
 #[test]
 fn layers_are_the_same_to_three_digits_in_less_memory() {
-    let (Some(half), Some(full)) = (half(), open(&WgpuOptions::default())) else { return };
+    let (Some(half), Some(full)) = (half(None), open(&WgpuOptions::default())) else { return };
     let mut counts = [Counts::default(); 2];
     let got = layers(half.clone(), || counts[0] = half.counts());
     layers(full.clone(), || counts[1] = full.counts());
@@ -69,7 +64,7 @@ fn layers_are_the_same_to_three_digits_in_less_memory() {
 
 #[test]
 fn numbers_go_between_both_forms() {
-    let Some(gpu) = half() else { return };
+    let Some(gpu) = half(None) else { return };
     let mut params = Parameters::new(gpu.clone());
     let w = params.add_dense("w", random(&[7, 5], 1));
     let x = random(&[3, 5], 2);
@@ -101,7 +96,7 @@ fn numbers_go_between_both_forms() {
 
 #[test]
 fn the_interaction_is_rounded_at_the_end() {
-    let Some(gpu) = half() else { return };
+    let Some(gpu) = half(None) else { return };
     // The last two are summed in pieces, and side by side: f32.
     for (kind, [b, t, d], rounds) in [
         (Interaction::Dot, [1, 1, 1], true),
@@ -154,7 +149,7 @@ fn ten_steps(backend: Arc<dyn Backend>) -> Vec<f32> {
 
 #[test]
 fn ten_steps_of_a_model_are_the_same_to_two_digits() {
-    let Some(gpu) = half() else { return };
+    let Some(gpu) = half(None) else { return };
     let (got, expected) = (ten_steps(gpu.clone()), ten_steps(Arc::new(cpu())));
     close("losses", &got, &expected, 1e-2);
     assert_ne!(got, expected, "numbers are rounded");

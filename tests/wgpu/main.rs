@@ -14,6 +14,7 @@ mod counts;
 mod elementwise;
 mod embedding;
 mod f16;
+mod f16_tables;
 mod failures;
 mod interaction;
 mod learns;

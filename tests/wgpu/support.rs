@@ -22,6 +22,12 @@ pub fn gpu() -> Option<Arc<Wgpu>> {
     SHARED.clone()
 }
 
+/// A device of its own that stores what it may in f16, if the adapter can, and sees so many bytes of a buffer.
+pub fn half(max_binding: Option<u64>) -> Option<Arc<Wgpu>> {
+    gpu()?;
+    Wgpu::new(&WgpuOptions { f16_storage: true, max_binding, ..WgpuOptions::default() }).ok().map(Arc::new)
+}
+
 pub fn cpu() -> Cpu {
     Cpu::new(1)
 }

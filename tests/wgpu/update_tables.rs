@@ -9,19 +9,20 @@ use dlrm::ops::{self, RowWeights};
 use dlrm::{JaggedTensor, Parameters, Tensor};
 use std::sync::Arc;
 
-const RULES: [UpdateRule; 4] = [UpdateRule::Sgd, UpdateRule::ADAGRAD, UpdateRule::ROW_WISE_ADAGRAD, UpdateRule::ADAM];
+pub const RULES: [UpdateRule; 4] =
+    [UpdateRule::Sgd, UpdateRule::ADAGRAD, UpdateRule::ROW_WISE_ADAGRAD, UpdateRule::ADAM];
 
 /// Tables in training, without a model around them.
-struct Training {
-    params: Parameters,
-    grads: Box<dyn TableGrads>,
-    states: Vec<State>,
+pub struct Training {
+    pub params: Parameters,
+    pub grads: Box<dyn TableGrads>,
+    pub states: Vec<State>,
     rule: UpdateRule,
-    t: u64,
+    pub t: u64,
 }
 
 impl Training {
-    fn new(backend: Arc<dyn Backend>, rows: &[usize], dim: usize, rule: UpdateRule) -> Self {
+    pub fn new(backend: Arc<dyn Backend>, rows: &[usize], dim: usize, rule: UpdateRule) -> Self {
         let grads = backend.table_grads(rows.len());
         let states = rows.iter().map(|rows| {
             let [first, second] = match rule {
@@ -35,7 +36,7 @@ impl Training {
         Training { states: states.collect(), params: tables(backend, rows, dim), grads, rule, t: 0 }
     }
 
-    fn backward(&mut self, pooling: Pooling, bags: &[JaggedTensor], seed: u64) {
+    pub fn backward(&mut self, pooling: Pooling, bags: &[JaggedTensor], seed: u64) {
         let tables = self.params.tables();
         let mut grad = random(&[bags[0].num_bags(), bags.len(), tables[0].embedding_dim()], seed);
         let backend = self.params.backend();
@@ -50,20 +51,20 @@ impl Training {
         self.grads.clear();
     }
 
-    fn step(&mut self, pooling: Pooling, bags: &[JaggedTensor], seed: u64) {
+    pub fn step(&mut self, pooling: Pooling, bags: &[JaggedTensor], seed: u64) {
         self.backward(pooling, bags, seed);
         self.update(None);
     }
 
     /// All numbers of tables and states.
-    fn numbers(&self) -> Vec<f32> {
+    pub fn numbers(&self) -> Vec<f32> {
         let tables = self.params.tables().iter().flat_map(|table| table.values());
         let states = self.states.iter().flat_map(|s| s.first.as_slice().iter().chain(s.second.as_slice()));
         tables.chain(states).copied().collect()
     }
 
     /// The gradients of all tables.
-    fn gradients(&self) -> (Vec<Vec<u32>>, Vec<f32>) {
+    pub fn gradients(&self) -> (Vec<Vec<u32>>, Vec<f32>) {
         let tables = 0..self.grads.tables();
         (tables.clone().map(|t| self.grads.rows(t)).collect(), tables.flat_map(|t| self.grads.values(t)).collect())
     }
@@ -76,7 +77,7 @@ fn same_gradients(what: &str, a: &Training, b: &Training, tolerance: f32) {
     close(what, &values, &expected, tolerance);
 }
 
-fn bits(numbers: &[f32]) -> Vec<u32> {
+pub fn bits(numbers: &[f32]) -> Vec<u32> {
     numbers.iter().map(|x| x.to_bits()).collect()
 }
 

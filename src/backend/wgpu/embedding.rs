@@ -31,12 +31,13 @@ pub(super) fn forward(gpu: &Wgpu, tables: &[Table], pooling: Pooling, bags: &[Ja
     let slabs = slabs::by_slab(tables.iter().map(slabs::memory).enumerate(), dim);
     let pieces = gpu.constants.get(device, &pieces(&slabs));
     let out = memory::output(device, out);
+    let shader = if device.f16_storage { &wgsl::EMBEDDING_BAG_F16 } else { &wgsl::EMBEDDING_BAG };
     let mut first = 0;
     for (slab, rows) in &slabs {
         let Sent { ids_at, weights_at, .. } = sent;
         let mean = u32::from(pooling == Pooling::Mean);
         let params = [b as u32, t as u32, dim as u32, first, rows.len() as u32, ids_at, weights_at, mean];
-        device.dispatch_linear(&wgsl::EMBEDDING_BAG, &[slab, &sent.raw, &pieces, out], &params, b * rows.len() * dim);
+        device.dispatch_linear(shader, &[slab, &sent.raw, &pieces, out], &params, b * rows.len() * dim);
         first += rows.len() as u32;
     }
 }

@@ -1,6 +1,7 @@
 //! Memory of the device: a buffer for each tensor, and pieces of large ones for tables.
 
 use super::device::Device;
+use super::halves;
 use crate::buffer::{Buffer, DeviceMemory};
 use crate::tensor::Tensor;
 use dlrm_kernels::wgsl;
@@ -47,6 +48,8 @@ pub(super) struct Memory {
     /// Room in numbers.
     len: usize,
     pieces: OnceLock<Vec<Piece>>,
+    /// Whether the numbers of `pieces` are of f16: those of tables, if what may be stored so is.
+    of_f16: bool,
     half: OnceLock<Arc<Raw>>,
     form: Mutex<Form>,
 }
@@ -54,16 +57,16 @@ pub(super) struct Memory {
 impl Memory {
     /// Room for `len` numbers in a buffer of its own.
     pub fn single(device: &Arc<Device>, len: usize) -> Self {
-        Memory::with(device, len, OnceLock::new())
+        Memory::with(device, len, OnceLock::new(), false)
     }
 
-    /// The numbers of `pieces`, one after the other.
-    pub fn of_pieces(device: &Arc<Device>, pieces: Vec<Piece>) -> Self {
-        Memory::with(device, pieces.iter().map(|piece| piece.len).sum(), OnceLock::from(pieces))
+    /// The numbers of `pieces`, one after the other, of f16 or f32.
+    pub fn of_pieces(device: &Arc<Device>, pieces: Vec<Piece>, of_f16: bool) -> Self {
+        Memory::with(device, pieces.iter().map(|piece| piece.len).sum(), OnceLock::from(pieces), of_f16)
     }
 
-    fn with(device: &Arc<Device>, len: usize, pieces: OnceLock<Vec<Piece>>) -> Self {
-        Memory { device: device.clone(), len, pieces, half: OnceLock::new(), form: Mutex::new(Form::F32) }
+    fn with(device: &Arc<Device>, len: usize, pieces: OnceLock<Vec<Piece>>, of_f16: bool) -> Self {
+        Memory { device: device.clone(), len, pieces, of_f16, half: OnceLock::new(), form: Mutex::new(Form::F32) }
     }
 
     pub fn of(memory: &dyn DeviceMemory) -> &Self {
@@ -113,7 +116,10 @@ impl Memory {
         let mut left = from;
         for piece in self.pieces() {
             let (now, later) = left.split_at(piece.len.min(left.len()));
-            self.device.write(&piece.raw, 4 * piece.first as u64, bytemuck::cast_slice(now));
+            match self.of_f16 {
+                true => halves::write(&self.device, piece, now),
+                false => self.device.write(&piece.raw, 4 * piece.first as u64, bytemuck::cast_slice(now)),
+            }
             left = later;
         }
     }
@@ -125,7 +131,10 @@ impl DeviceMemory for Memory {
         let mut left = to;
         for piece in self.pieces() {
             let (now, later) = left.split_at_mut(piece.len.min(left.len()));
-            self.device.read(&piece.raw, 4 * piece.first as u64, now);
+            match self.of_f16 {
+                true => halves::read(&self.device, piece, now),
+                false => self.device.read(&piece.raw, 4 * piece.first as u64, now),
+            }
             left = later;
         }
     }

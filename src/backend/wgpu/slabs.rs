@@ -11,6 +11,9 @@
 //!
 //! What an optimizer remembers of a row is in buffers beside the slabs, at the same row: a dispatch that sees a row sees
 //! its state.
+//!
+//! Where storage in f16 is asked for, slabs are of f16, and states of f32 all the same. So a slab has as many rows as it
+//! would have of f32, half of what a shader could see: as many numbers of state are to fit in a buffer.
 
 use super::device::Device;
 use super::memory::{Memory, Piece, Raw};
@@ -55,10 +58,18 @@ fn on_device(buffer: &Buffer, make: impl FnOnce(usize) -> Memory) -> &Memory {
     Memory::of(buffer.on_device(make, |memory, from| Memory::of(memory).write(from)))
 }
 
+/// Bytes of a row of `dim` numbers of a table.
+fn row_bytes(device: &Device, dim: usize) -> usize {
+    dim * if device.f16_storage { 2 } else { size_of::<f32>() }
+}
+
 /// Cuts slabs into pieces for `tables` of width `dim`, and sends these.
 fn cut(device: &Arc<Device>, dim: usize, tables: &[&Table]) {
-    let most = (device.max_binding as usize / size_of::<f32>() / dim).max(1);
-    let mut left: usize = tables.iter().map(|table| table.num_embeddings()).sum();
+    let row_bytes = row_bytes(device, dim);
+    // What is copied begins and ends at words of four bytes, so pieces at even rows if rows of f16 do not.
+    let unit = if row_bytes.is_multiple_of(4) { 1 } else { 2 };
+    let most = (device.max_binding as usize / size_of::<f32>() / dim / unit).max(1) * unit;
+    let mut left: usize = tables.iter().map(|table| table.num_embeddings().next_multiple_of(unit)).sum();
     let mut slab: Option<(Arc<Raw>, usize)> = None; // and rows that are taken
     let (mut taken, mut sent) = (0, 0);
     for table in tables {
@@ -68,19 +79,20 @@ fn cut(device: &Arc<Device>, dim: usize, tables: &[&Table]) {
         while rows > 0 || pieces.is_empty() {
             let (raw, size) = slab.get_or_insert_with(|| {
                 taken = 0;
-                let (name, bytes) = (table.name(), table.stored_bytes());
+                let (name, bytes) = (table.name(), table.num_embeddings() * row_bytes);
                 let what = format!("table {name} ({bytes} bytes, after {sent} bytes of other tables), a piece");
-                (device.create(&what, (left.min(most) * dim * size_of::<f32>()) as u64), left.min(most))
+                (device.create(&what, (left.min(most) * row_bytes) as u64), left.min(most))
             });
             let now = rows.min(*size - taken);
             pieces.push(Piece { raw: raw.clone(), first: taken * dim, len: now * dim });
-            (taken, rows, left) = (taken + now, rows - now, left - now);
+            let used = now.next_multiple_of(unit);
+            (taken, rows, left) = (taken + used, rows - now, left - used);
             if taken == *size {
                 slab = None;
             }
         }
-        on_device(table.buffer(), |_| Memory::of_pieces(device, pieces));
-        sent += table.stored_bytes();
+        on_device(table.buffer(), |_| Memory::of_pieces(device, pieces, device.f16_storage));
+        sent += table.num_embeddings() * row_bytes;
     }
 }
 
@@ -96,7 +108,7 @@ pub(super) fn beside<'a>(
     let mut new: HashMap<u64, Arc<Raw>> = HashMap::new();
     let mut place = |piece: &Piece| {
         let raw = new.entry(piece.raw.id).or_insert_with(|| {
-            let rows = piece.raw.buffer.size() / (size_of::<f32>() * dim) as u64;
+            let rows = piece.raw.buffer.size() / row_bytes(device, dim) as u64;
             let what = format!("what an optimizer remembers of {rows} rows of {dim} numbers, a piece");
             device.create(&what, rows * (size_of::<f32>() * width) as u64)
         });
@@ -104,7 +116,7 @@ pub(super) fn beside<'a>(
     };
     let both = tables.iter().zip(states);
     both.map(|(table, state)| {
-        on_device(state, |_| Memory::of_pieces(device, table.pieces().iter().map(&mut place).collect()))
+        on_device(state, |_| Memory::of_pieces(device, table.pieces().iter().map(&mut place).collect(), false))
     })
     .collect()
 }

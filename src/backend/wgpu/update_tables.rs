@@ -30,7 +30,7 @@ pub(super) fn tables(
         let touched: Vec<(usize, Keys)> = (0..tables.len()).filter_map(|t| Some((t, grads.keys(t)?))).collect();
         let touched: Vec<(usize, Keys)> = touched.into_iter().filter(|(_, keys)| keys.group == g).collect();
         let slabs = place(device, step.rule, group.dim, &touched, tables, states);
-        let (shader, numbers) = shader(step);
+        let (shader, numbers) = shader(step, device.f16_storage);
         let (len, dim) = (group.len, group.dim);
         let groups = match step.rule {
             UpdateRule::RowWiseAdagrad { .. } => grid(len.div_ceil(LINEAR_GROUP / dim.min(LINEAR_GROUP))),
@@ -39,6 +39,7 @@ pub(super) fn tables(
         for_each_slab(device, &gpu.constants, group, &slabs, |[keys, sums, pieces], rows, params| {
             let mut params = params.to_vec();
             params.extend(numbers.iter().map(|number| number.to_bits()));
+            params.extend(device.f16_storage.then_some(step.t as u32));
             let mut buffers = vec![keys, sums, pieces, &unless];
             buffers.extend(rows);
             device.dispatch(shader, &buffers, &params, groups);
@@ -67,18 +68,22 @@ fn for_each_slab(
     }
 }
 
-/// The shader of a rule and its numbers.
-fn shader(step: UpdateStep<'_>) -> (&'static Shader, Vec<f32>) {
+/// The shader of a rule, for rows of f16 or f32, and its numbers.
+fn shader(step: UpdateStep<'_>, f16: bool) -> (&'static Shader, Vec<f32>) {
     let lr = step.lr;
+    let of = |rows, rows_f16| if f16 { rows_f16 } else { rows };
     match step.rule {
-        UpdateRule::Sgd => (&wgsl::SGD_ROWS, vec![lr]),
-        UpdateRule::Adagrad { eps } => (&wgsl::ADAGRAD_ROWS, vec![lr, eps]),
-        UpdateRule::RowWiseAdagrad { eps } => (&wgsl::ROWWISE_ADAGRAD_ROWS, vec![lr, eps]),
+        UpdateRule::Sgd => (of(&wgsl::SGD_ROWS, &wgsl::SGD_ROWS_F16), vec![lr]),
+        UpdateRule::Adagrad { eps } => (of(&wgsl::ADAGRAD_ROWS, &wgsl::ADAGRAD_ROWS_F16), vec![lr, eps]),
+        UpdateRule::RowWiseAdagrad { eps } => {
+            (of(&wgsl::ROWWISE_ADAGRAD_ROWS, &wgsl::ROWWISE_ADAGRAD_ROWS_F16), vec![lr, eps])
+        }
         UpdateRule::Adam { beta1, beta2, eps } => {
             let t = i32::try_from(step.t).unwrap_or(i32::MAX);
             let correction1 = 1.0 - f64::from(beta1).powi(t);
             let root2 = (1.0 - f64::from(beta2).powi(t)).sqrt();
-            (&wgsl::ADAM_ROWS, vec![(f64::from(lr) * root2 / correction1) as f32, eps, beta1, beta2])
+            let rate = (f64::from(lr) * root2 / correction1) as f32;
+            (of(&wgsl::ADAM_ROWS, &wgsl::ADAM_ROWS_F16), vec![rate, eps, beta1, beta2])
         }
     }
 }
@@ -141,6 +146,7 @@ fn group(tables: &[&Memory], besides: &[Vec<&Memory>], touched: &[(usize, Keys)]
 
 pub(super) fn add_l2(gpu: &Wgpu, l2: f32, tables: &[Table], grads: &mut dyn TableGrads) {
     let device = &gpu.device;
+    let shader = if device.f16_storage { &wgsl::ADD_L2_ROWS_F16 } else { &wgsl::ADD_L2_ROWS };
     let grads = WgpuTableGrads::of_mut(grads);
     for (g, group) in grads.groups().iter_mut().enumerate().filter(|(_, group)| group.len > 0) {
         assert!(group.is_summed(), "add_l2: gradients that are not summed");
@@ -152,7 +158,7 @@ pub(super) fn add_l2(gpu: &Wgpu, l2: f32, tables: &[Table], grads: &mut dyn Tabl
         let numbers = group.len * group.dim;
         for_each_slab(device, &gpu.constants, group, &slabs, |[keys, sums, pieces], rows, [a, b, c, d]| {
             let params = [a, b, c, d, l2.to_bits()];
-            device.dispatch_linear(&wgsl::ADD_L2_ROWS, &[keys, pieces, &rows[0], sums], &params, numbers);
+            device.dispatch_linear(shader, &[keys, pieces, &rows[0], sums], &params, numbers);
         });
     }
 }
