@@ -1,7 +1,7 @@
 //! End to end: generated rows through the real reader into the real training loop, with one result on both backends.
 
 use crate::common::stdout_in;
-use crate::support::{cpu, gpu, sound};
+use crate::support::{cpu, gpu, half, sound};
 use dlrm::backend::{Backend, LossKind};
 use dlrm::data::criteo::Dataset;
 use dlrm::data::source::{Order, Prefetch, RowSource};
@@ -41,6 +41,20 @@ fn a_run_comes_to_the_same_auc() {
     assert_eq!(here.len(), there.len());
     assert!(here.iter().zip(&there).all(|(a, b)| (a - b).abs() < 1e-3), "{there:?}, not {here:?}");
     assert!(there[0] + 0.02 < there[there.len() - 1], "{there:?}");
+}
+
+/// Tables and activations in f16. Of four seeds none was more than 0.0027 from the processor, up or down, and the mean of
+/// the last tests 0.0002 below; seeds themselves are 0.007 apart.
+#[test]
+fn a_run_in_half_the_bytes_comes_near_the_same_auc() {
+    let Some(gpu) = half(None) else { return };
+    let (rows, _) = Teacher::new(123, TeacherConfig::small()).dataset(40_000, 1).unwrap();
+    let (here, there) = (aucs(Arc::new(cpu()), &rows), aucs(gpu.clone(), &rows));
+    sound(&gpu);
+    println!("CPU {here:?}, f16 on {} {there:?}", gpu.describe());
+    assert!(here.iter().zip(&there).all(|(a, b)| (a - b).abs() < 5e-3), "{there:?}, not {here:?}");
+    assert!(there[0] + 0.02 < there[there.len() - 1], "{there:?}");
+    assert_ne!(here, there, "numbers are rounded");
 }
 
 #[test]

@@ -76,3 +76,16 @@ fn tiles_of_linear_layers_are_as_they_are_listed() {
         assert_eq!(parse(shader).entry_points[0].workgroup_size, [LINEAR_NARROW as u32, 1, 1], "{}", shader.name);
     }
 }
+
+/// Rounding is tested by one rule's steps on a device, and is the same for all.
+#[test]
+fn rows_of_f16_are_rounded_alike() {
+    let rounded = |shader: &Shader| {
+        let start = shader.source.find("// PCG as a hash").unwrap_or_else(|| panic!("{}: no hash", shader.name));
+        let end = shader.source.find("@compute").unwrap();
+        shader.source[start..end].to_owned()
+    };
+    for shader in [ADAGRAD_ROWS_F16, ROWWISE_ADAGRAD_ROWS_F16, ADAM_ROWS_F16] {
+        assert_eq!(rounded(&shader), rounded(&SGD_ROWS_F16), "{}", shader.name);
+    }
+}
