@@ -1,8 +1,8 @@
 //! Whole runs beside those of the CPU's backend.
 
-use crate::support::{close, cpu, gpu, sound};
+use crate::support::{close, cpu, gpu, half, sound};
 use crate::training::{Batches, Log, bits, config, numbers, random_batches, run, trainer};
-use dlrm::backend::Backend;
+use dlrm::backend::{Backend, Wgpu};
 use dlrm::checkpoint::{Checkpoint, CheckpointDir};
 use dlrm::nn::{Dlrm, DlrmConfig};
 use dlrm::optim::UpdateRule;
@@ -123,7 +123,10 @@ fn run_from(folder: &Path, backend: Arc<dyn Backend>, batches: &Batches, log: &m
 
 #[test]
 fn a_run_that_goes_on_ends_with_the_bits_of_one_that_never_stopped() {
-    let Some(gpu) = gpu() else { return };
+    [gpu(), half(None)].into_iter().flatten().for_each(goes_on);
+}
+
+fn goes_on(gpu: Arc<Wgpu>) {
     let batches = random_batches(&config(), 32, 40, 4, false);
     let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let (mut whole, mut stopped, mut resumed) = (Log::default(), Log::default(), Log::default());
