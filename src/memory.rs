@@ -26,7 +26,8 @@ pub struct MemoryPlan {
     /// Rows of the data set that are kept in memory, and their vocabulary
     /// ([`Samples::held_bytes`](crate::data::source::Samples::held_bytes)); 0 for a mapped file.
     pub rows: u64,
-    /// `Σ 4 · num_embeddings · D` over the tables; half of it is on a device that [stores](DeviceRoom::half_tables) them in f16.
+    /// `Σ 4 · num_embeddings · D` over the tables; a device that stores them in [f16](DeviceRoom::half_tables) has half of
+    /// it.
     pub tables: u64,
     /// `Σ 4 · N · K` over the weights and `Σ 4 · N` over the biases; and each weight twice more,
     /// [packed](crate::backend::PackedWeight).
