@@ -26,9 +26,12 @@ pub(super) type Kind = &'static str;
 /// What was moved, by kind, in the order of first use.
 pub(super) type Ledger = Arc<Mutex<Vec<(Kind, Traffic)>>>;
 
+/// Does an exchange, and returns how many bytes went to other ranks.
+type Work = Box<dyn FnOnce(&mut dyn Transport) -> u64 + Send>;
+
 struct Job {
     kind: Kind,
-    work: Box<dyn FnOnce(&mut dyn Transport) -> u64 + Send>,
+    work: Work,
 }
 
 /// The thread that owns the transport.

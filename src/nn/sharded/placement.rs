@@ -13,7 +13,8 @@ pub struct Shard {
     pub rank: usize,
     /// Its rows.
     pub rows: Range<usize>,
-    /// Its columns.
+    /// Its columns. Row-wise Adagrad remembers one number a row of a shard: of a table that is cut between columns it
+    /// makes something else than of a whole one.
     pub columns: Range<usize>,
 }
 

@@ -6,6 +6,7 @@ use crate::comm::Parts;
 use crate::error::{Error, Result};
 use crate::jagged::JaggedTensor;
 use crate::tensor::Tensor;
+use std::ops::Range;
 
 /// The shards of one rank that have the same width: their vectors travel side by side.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,33 +45,51 @@ pub(super) fn groups(placement: &Placement, rank: usize) -> Vec<Group> {
 pub(super) fn write_ids(lists: &[JaggedTensor], groups: &[Group], mean: bool, to: &mut Parts) {
     let samples = lists.first().map_or(0, JaggedTensor::num_bags);
     to.extend(&[samples as u32]);
-    let (mut lengths, mut ids, mut weights) = (Vec::new(), Vec::new(), Vec::new());
-    let shards = groups.iter().flat_map(|group| group.shards.iter().map(|shard| (shard, mean && group.cut)));
-    for (shard, mean) in shards {
-        let list = &lists[shard.table];
-        (lengths.clear(), ids.clear(), weights.clear());
+    let mut bags = Bags::default();
+    for group in groups {
+        for shard in &group.shards {
+            bags.fill(&lists[shard.table], &shard.rows, mean && group.cut);
+            bags.write(to);
+        }
+    }
+    to.end();
+}
+
+/// Those ids of a list that are in some rows.
+#[derive(Default)]
+struct Bags {
+    lengths: Vec<u32>,
+    ids: Vec<u32>,
+    /// As many as ids, or none.
+    weights: Vec<f32>,
+}
+
+impl Bags {
+    fn fill(&mut self, list: &JaggedTensor, rows: &Range<usize>, mean: bool) {
+        let Bags { lengths, ids, weights } = self;
+        lengths.clear();
+        ids.clear();
+        weights.clear();
+        let weighted = mean || list.weights().is_some();
         for bag in list.offsets().windows(2) {
-            let (start, end) = (bag[0] as usize, bag[1] as usize);
-            let before = ids.len();
-            for i in start..end {
-                let id = list.values()[i] as usize;
-                if shard.rows.contains(&id) {
-                    ids.push((id - shard.rows.start) as u32);
-                    let weight = list.weights().map_or(1.0, |w| w[i]);
-                    weights.push(if mean { weight / (end - start) as f32 } else { weight });
+            let (start, end, before) = (bag[0] as usize, bag[1] as usize, ids.len());
+            let share = if mean { 1.0 / (end - start) as f32 } else { 1.0 };
+            for i in (start..end).filter(|&i| rows.contains(&(list.values()[i] as usize))) {
+                ids.push(list.values()[i] - rows.start as u32);
+                if weighted {
+                    weights.push(share * list.weights().map_or(1.0, |w| w[i]));
                 }
             }
             lengths.push((ids.len() - before) as u32);
         }
-        let weighted = list.weights().is_some() || mean;
-        to.extend(&[ids.len() as u32, u32::from(weighted)]);
-        to.extend(&lengths);
-        to.extend(&ids);
-        if weighted {
-            to.extend(&weights);
-        }
     }
-    to.end();
+
+    fn write(&self, to: &mut Parts) {
+        to.extend(&[self.ids.len() as u32, u32::from(!self.weights.is_empty())]);
+        to.extend(&self.lengths);
+        to.extend(&self.ids);
+        to.extend(&self.weights);
+    }
 }
 
 /// What [`write_ids`] of every rank sent for `groups`: samples of each rank, and for each shard the bags of all ranks,
