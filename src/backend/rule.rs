@@ -2,6 +2,7 @@
 
 use crate::buffer::Buffer;
 use crate::tensor::Tensor;
+use dlrm_kernels::optim::AdamStep;
 
 /// The update of one parameter `w` with gradient `g` at step `t = 1, 2, …` and learning rate `lr`.
 ///
@@ -72,6 +73,11 @@ pub struct UpdateStep<'a> {
 }
 
 impl UpdateStep<'_> {
+    /// What the kernels want to know of a step of Adam.
+    pub(crate) fn adam(&self, beta1: f32, beta2: f32, eps: f32) -> AdamStep {
+        AdamStep { lr: self.lr, beta1, beta2, eps, step: self.t }
+    }
+
     /// Whether nothing is to change, for who has the numbers at hand.
     pub(crate) fn is_off(&self) -> bool {
         self.unless.is_some_and(|found| found.as_slice()[0] != 0.0)

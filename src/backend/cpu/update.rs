@@ -14,10 +14,6 @@ const DENSE_PIECE: usize = 1 << 15;
 /// Rows and lookups of a table a piece.
 const ROWS_PIECE: usize = 1 << 12;
 
-fn adam(step: UpdateStep<'_>, beta1: f32, beta2: f32, eps: f32) -> optim::AdamStep {
-    optim::AdamStep { lr: step.lr, beta1, beta2, eps, step: step.t }
-}
-
 pub(super) fn dense<'a>(
     cpu: &Cpu,
     step: UpdateStep<'_>,
@@ -114,7 +110,7 @@ impl DenseSlices<'_> {
                 optim::adagrad(isa, w, g, first, step.lr, eps);
             }
             UpdateRule::Adam { beta1, beta2, eps } => {
-                optim::adam(isa, w, g, first, second, adam(step, beta1, beta2, eps));
+                optim::adam(isa, w, g, first, second, step.adam(beta1, beta2, eps));
             }
         }
         if !forward.is_empty() {
@@ -208,7 +204,7 @@ impl<'a> Rows<'a> {
                 optim::rowwise_adagrad_rows(isa, table, first, grad, step.lr, eps, scratch);
             }
             UpdateRule::Adam { beta1, beta2, eps } => {
-                optim::adam_rows(isa, table, first, second, grad, adam(step, beta1, beta2, eps), scratch);
+                optim::adam_rows(isa, table, first, second, grad, step.adam(beta1, beta2, eps), scratch);
             }
         });
     }

@@ -1,7 +1,8 @@
 //! Linear layers: products of tiles, and what they do for outputs of few numbers.
 
 use super::device::{Device, grid};
-use super::memory::{Memory, Raw};
+use super::memory::Raw;
+use super::room::Room;
 use super::{Wgpu, memory};
 use crate::backend::{Activation, Backend, Beta, DenseParameter, LinearGrads};
 use crate::tensor::Tensor;
@@ -22,15 +23,7 @@ const SLICE_ROWS: usize = 128;
 
 /// The sums of each slice of a batch, for the weights and for the biases, on their way to the gradients.
 #[derive(Debug, Default)]
-pub(super) struct Slices(Mutex<[Option<Memory>; 2]>);
-
-/// Room for `len` numbers, made anew if there is less.
-fn room<'a>(device: &Arc<Device>, kept: &'a mut Option<Memory>, len: usize) -> &'a Arc<Raw> {
-    if kept.as_ref().is_none_or(|memory| memory.len() < len) {
-        *kept = Some(Memory::single(device, len));
-    }
-    kept.as_ref().expect("just made").raw()
-}
+pub(super) struct Slices(Mutex<[Room; 2]>);
 
 /// How many slices a batch of `m` samples is cut into, of how many samples each, where a slice is so many workgroups: a
 /// function of shapes alone, so that sums are the same on every device.
@@ -166,12 +159,12 @@ impl Product<'_> {
         let (dw_add, db_add) = (flag(dw_beta == Beta::One), flag(db_beta == Beta::One));
         let params = |dw_add, db_add| [m as u32, n as u32, k as u32, relu, has_bias, rows as u32, dw_add, db_add];
         // Where there is no bias, something else has to be bound in its place.
-        let partial_biases = room(device, biases, if count == 1 { 1 } else { count * n });
+        let partial_biases = biases.at_least(device, if count == 1 { 1 } else { count * n }, 0);
         if count == 1 {
             let buffers = [y, dy, x, dw, db.unwrap_or(partial_biases)];
             return device.dispatch(shader, &buffers, &params(dw_add, db_add), groups);
         }
-        let partial_weights = room(device, weights, count * n * k);
+        let partial_weights = weights.at_least(device, count * n * k, 0);
         device.dispatch(shader, &[y, dy, x, partial_weights, partial_biases], &params(0, 0), groups);
         let add_up = |from, to, len: usize, add| {
             let params = [len as u32, count as u32, add];

@@ -128,7 +128,7 @@ fn describe(bags: &[JaggedTensor], raw: Arc<Raw>) -> Sent {
 fn place(device: &Arc<Device>, entries: &mut Vec<Entry>, len: usize) -> usize {
     // The entry has the buffer twice; who else has it is about to call something that reads it.
     let free = |entry: &Entry| Arc::strong_count(&entry.sent.raw) == 2 && !device.is_in_use(&entry.sent.raw);
-    let fits = |entry: &Entry| entry.memory.pieces()[0].len >= len;
+    let fits = |entry: &Entry| entry.memory.len() >= len;
     let oldest = |wanted: &dyn Fn(&Entry) -> bool| {
         (0..entries.len()).filter(|&i| wanted(&entries[i])).min_by_key(|&i| entries[i].last)
     };

@@ -12,7 +12,7 @@ impl Room {
     /// Room for `words` words. If it has to grow, the first `keep` of what is there stay, and everything else is
     /// unspecified.
     pub fn at_least(&mut self, device: &Arc<Device>, words: usize, keep: usize) -> &Arc<Raw> {
-        let has = self.0.as_ref().map_or(0, |memory| memory.pieces()[0].len);
+        let has = self.0.as_ref().map_or(0, |memory| memory.len());
         if self.0.is_none() || has < words {
             let most = (device.max_binding / 4) as usize;
             let new = Memory::single(device, words.next_power_of_two().min(most).max(words));

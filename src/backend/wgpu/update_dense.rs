@@ -4,7 +4,6 @@ use super::memory::Raw;
 use super::{Wgpu, memory};
 use crate::backend::{DenseGrads, DenseParameter, State, UpdateRule, UpdateStep};
 use crate::tensor::Tensor;
-use dlrm_kernels::optim::AdamStep;
 use dlrm_kernels::wgsl;
 use std::sync::Arc;
 
@@ -44,8 +43,7 @@ fn one(
         }
         UpdateRule::Adam { beta1, beta2, eps } => {
             let [m, v] = [&mut state.first, &mut state.second].map(|buffer| memory::change(device, buffer));
-            let adam = AdamStep { lr: step.lr, beta1, beta2, eps, step: step.t };
-            let [rate, eps] = adam.rate_and_eps();
+            let [rate, eps] = step.adam(beta1, beta2, eps).rate_and_eps();
             let params = [n, rate.to_bits(), eps.to_bits(), beta1.to_bits(), beta2.to_bits()];
             device.dispatch_linear(&wgsl::ADAM, &[unless, g, w, m, v], &params, len);
         }

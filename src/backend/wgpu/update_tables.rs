@@ -79,10 +79,8 @@ fn shader(step: UpdateStep<'_>, f16: bool) -> (&'static Shader, Vec<f32>) {
             (of(&wgsl::ROWWISE_ADAGRAD_ROWS, &wgsl::ROWWISE_ADAGRAD_ROWS_F16), vec![lr, eps])
         }
         UpdateRule::Adam { beta1, beta2, eps } => {
-            let t = i32::try_from(step.t).unwrap_or(i32::MAX);
-            let correction1 = 1.0 - f64::from(beta1).powi(t);
-            let root2 = (1.0 - f64::from(beta2).powi(t)).sqrt();
-            let rate = (f64::from(lr) * root2 / correction1) as f32;
+            // Lazy Adam adds `eps` before the correction: only the rate has it.
+            let [rate, _] = step.adam(beta1, beta2, eps).rate_and_eps();
             (of(&wgsl::ADAM_ROWS, &wgsl::ADAM_ROWS_F16), vec![rate, eps, beta1, beta2])
         }
     }
