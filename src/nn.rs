@@ -45,6 +45,11 @@ pub trait Model: Send + Sync {
     /// # Panics
     /// If the batch does not fit; see [`check`](Self::check).
     fn forward(&self, tape: &mut Tape, params: &Parameters, batch: &Batch) -> Var;
+
+    /// This rank's tables, if the model is one that several ranks train together.
+    fn shards(&self) -> Option<&ShardedEmbeddings> {
+        None
+    }
 }
 
 impl<M: Model + ?Sized> Model for Box<M> {
@@ -54,6 +59,10 @@ impl<M: Model + ?Sized> Model for Box<M> {
 
     fn forward(&self, tape: &mut Tape, params: &Parameters, batch: &Batch) -> Var {
         (**self).forward(tape, params, batch)
+    }
+
+    fn shards(&self) -> Option<&ShardedEmbeddings> {
+        (**self).shards()
     }
 }
 

@@ -94,14 +94,6 @@ impl Dlrm {
         Dlrm { config: config.clone(), bottom_mlp, embeddings, cross, top_mlp }
     }
 
-    /// This rank's tables, if the model is [sharded](Self::sharded).
-    pub fn shards(&self) -> Option<&ShardedEmbeddings> {
-        match &self.embeddings {
-            Some(Embeddings::Sharded(tables)) => Some(tables),
-            _ => None,
-        }
-    }
-
     /// The shape of this model.
     pub fn config(&self) -> &DlrmConfig {
         &self.config
@@ -132,5 +124,12 @@ impl Model for Dlrm {
         };
         let z = self.cross.as_ref().map_or(z, |cross| cross.forward(tape, params, z));
         self.top_mlp.forward_with_dropout(tape, params, z)
+    }
+
+    fn shards(&self) -> Option<&ShardedEmbeddings> {
+        match &self.embeddings {
+            Some(Embeddings::Sharded(tables)) => Some(tables),
+            _ => None,
+        }
     }
 }

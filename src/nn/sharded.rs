@@ -101,6 +101,11 @@ impl ShardedEmbeddings {
         Ok(ShardedEmbeddings { first, pooling, shared })
     }
 
+    /// The ranks that have the others.
+    pub fn comm(&self) -> &Arc<Communicator> {
+        &self.shared.comm
+    }
+
     /// Where the tables are.
     pub fn placement(&self) -> &Placement {
         &self.shared.placement
