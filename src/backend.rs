@@ -87,7 +87,7 @@ pub struct Dropout {
     pub rate: f32,
     /// What the draws depend on.
     pub key: u64,
-    /// Samples of the same step in batches before this one.
+    /// Samples of the same step in batches before this one, and in this one with ranks before this one.
     pub first_row: u64,
 }
 

@@ -34,6 +34,7 @@ mod threads;
 mod worker;
 
 pub use exchange::Communicator;
+pub(crate) use exchange::share;
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
 pub use parts::Parts;

@@ -1,7 +1,10 @@
 //! Gradients of parameters: dense for the MLPs, a few rows for the tables. Which is which is a
 //! matter of type, so that no path ever allocates `num_embeddings × D` for a gradient.
 
+mod reduction;
+
 pub use crate::backend::{Contribution, TableGrads};
+pub(crate) use reduction::Reduction;
 
 use crate::backend::{Backend, Beta};
 use crate::comm::Communicator;
@@ -81,16 +84,12 @@ impl Gradients {
     /// # Errors
     /// [`Error::Rank`](crate::Error::Rank) if a rank has ended.
     pub fn all_reduce(&mut self, comm: &Communicator) -> Result<()> {
-        let filled = |slot: &&mut Slot| slot.filled;
-        let all: Vec<f32> = self.dense.iter().filter(|s| s.filled).flat_map(|s| s.value.as_slice()).copied().collect();
-        let sums = comm.start_all_reduce(all).wait()?;
-        let mut left = &sums[..];
-        for slot in self.dense.iter_mut().filter(filled) {
-            let (now, later) = left.split_at(slot.value.len());
-            slot.value.copy_from_slice(now);
-            left = later;
-        }
-        Ok(())
+        Reduction::default().finish(self, comm)
+    }
+
+    /// The dense parameters that have a gradient.
+    fn dense_ids(&self) -> impl Iterator<Item = DenseId> {
+        self.dense.iter().enumerate().filter(|(_, slot)| slot.filled).map(|(i, _)| DenseId(i))
     }
 
     /// Multiplies every gradient by `a`.
@@ -100,15 +99,12 @@ impl Gradients {
 
     /// Gradient clipping by global norm (Pascanu et al. 2013; PyTorch's `clip_grad_norm_`): if the Euclidean norm of
     /// all gradients together, of dense parameters and of the rows of tables, is above `max_norm`, multiplies each by
-    /// `max_norm / norm`. Returns the norm before.
-    pub fn clip(&mut self, backend: &dyn Backend, max_norm: f32) -> f64 {
-        let mut squares = 0.0;
-        self.for_each(backend, |g| squares += backend.sum_of_squares(g));
-        let norm = f64::sqrt(squares);
+    /// `max_norm / norm`. `norms` are [those](Self::norms) of the gradients.
+    pub fn clip(&mut self, backend: &dyn Backend, max_norm: f32, norms: Norms) {
+        let norm = norms.dense.hypot(norms.embeddings);
         if norm > f64::from(max_norm) {
             self.scale(backend, (f64::from(max_norm) / norm) as f32);
         }
-        norm
     }
 
     /// The Euclidean norms of all gradients. What an update makes of them afterwards is the same, bit for bit.

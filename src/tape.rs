@@ -64,7 +64,8 @@ pub trait Backward: Any + Debug + Send {
         name.strip_suffix("Backward").unwrap_or(name)
     }
 
-    /// The parameters that take part, for a [`Fault`](crate::error::Fault).
+    /// The parameters that take part: for a [`Fault`](crate::error::Fault), and for ranks, which exchange a gradient as
+    /// soon as the last operation that has a share in it has added that.
     fn uses(&self) -> Uses {
         Uses::Nothing
     }
@@ -181,6 +182,8 @@ pub struct Tape {
     len: usize,
     bags_len: usize,
     dropout: Option<Dropout>,
+    /// Operations with dropout since the tape was cleared.
+    dropouts: u64,
     /// Whether shapes are all that is kept.
     hollow: bool,
 }
@@ -198,6 +201,7 @@ impl Tape {
             len: 0,
             bags_len: 0,
             dropout: None,
+            dropouts: 0,
             hollow: false,
         }
     }
@@ -216,6 +220,7 @@ impl Tape {
     pub fn clear(&mut self) {
         self.len = 0;
         self.bags_len = 0;
+        self.dropouts = 0;
         self.listed.clear();
     }
 
@@ -226,8 +231,15 @@ impl Tape {
     }
 
     /// The masks of the next operation, if there is dropout.
-    pub(crate) fn next_dropout(&self) -> Option<Dropout> {
-        self.dropout.map(|dropout| dropout.at(self.len as u64))
+    pub(crate) fn next_dropout(&mut self) -> Option<Dropout> {
+        self.dropouts += 1;
+        self.dropout.map(|dropout| dropout.at(self.dropouts))
+    }
+
+    /// Says that so many samples of the batch are with other ranks, before those that are on this tape: their masks are
+    /// theirs.
+    pub(crate) fn skip_dropout_of(&mut self, samples: usize) {
+        self.dropout = self.dropout.map(|dropout| Dropout { first_row: dropout.first_row + samples as u64, ..dropout });
     }
 
     /// Puts data on the tape: a copy of `values`, of which no gradient is taken.
@@ -361,6 +373,31 @@ impl Tape {
     /// If `seed` has another length than `var`, or `var` depends on no parameter and no variable.
     pub fn backward_from(&mut self, var: Var, seed: &[f32], params: &Parameters, param_grads: &mut Gradients) {
         self.backward_while(var, seed, params, param_grads, |_, _, _| true);
+    }
+
+    /// The same, and says of each dense parameter when its gradient is whole: after the first of the nodes that
+    /// [use](Backward::uses) it. Those that a node uses without saying so are not told of.
+    pub(crate) fn backward_telling(
+        &mut self,
+        var: Var,
+        seed: &[f32],
+        params: &Parameters,
+        param_grads: &mut Gradients,
+        mut is_whole: impl FnMut(DenseId, &Gradients),
+    ) {
+        let used = |uses| if let Uses::Dense(ids) = uses { ids } else { [None; 2] };
+        let uses: Vec<_> = self.nodes[..=var.0].iter().map(|node| used(node.uses())).collect();
+        let mut left = vec![0; params.dense().len()];
+        uses.iter().flatten().flatten().for_each(|id| left[id.0] += 1);
+        self.backward_while(var, seed, params, param_grads, |at, _, grads| {
+            for &id in uses[at].iter().flatten() {
+                left[id.0] -= 1;
+                if left[id.0] == 0 {
+                    is_whole(id, grads);
+                }
+            }
+            true
+        });
     }
 
     /// The same, as long as `go_on` says so, which is called after each node, with its place and the gradients of those

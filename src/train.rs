@@ -7,6 +7,7 @@ mod guard;
 mod observer;
 mod options;
 mod plan;
+mod ranks;
 mod report;
 mod run;
 mod state;

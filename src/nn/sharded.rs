@@ -111,7 +111,12 @@ impl ShardedEmbeddings {
         &self.shared.placement
     }
 
-    /// The share of all ranks' samples that were this rank's in the last forward pass.
+    /// Samples of all ranks in the last forward pass.
+    pub fn samples(&self) -> usize {
+        self.shared.flight().samples.iter().sum()
+    }
+
+    /// The share of them that were this rank's.
     pub fn share(&self) -> f32 {
         let flight = self.shared.flight();
         flight.samples[self.shared.comm.rank()] as f32 / flight.samples.iter().sum::<usize>() as f32
@@ -137,6 +142,7 @@ impl ShardedEmbeddings {
             let none = |group: &Group| group.shards.iter().map(|_| JaggedTensor::default()).collect();
             (vec![0; comm.size()], mine.iter().map(none).collect())
         });
+        tape.skip_dropout_of(samples[..comm.rank()].iter().sum());
         self.shared.flight().samples = samples;
         let mut pooled = tape.list(mine.len());
         for ((group, first), lists) in mine.iter().zip(&self.first).zip(&lists_of_all) {

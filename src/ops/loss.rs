@@ -13,10 +13,10 @@ struct LossBackward {
 /// The loss of `logits` (`B` or `B × 1`) for `labels` (`B`), one number: see [`LossKind`].
 ///
 /// Backward, with `p = σ(x)`: `dx = w[y] (p − y) / B` for binary cross entropy, and
-/// `dx = 2 (p − y) p (1 − p) / B` for the squared error.
+/// `dx = 2 (p − y) p (1 − p) / B` for the squared error. The loss of no sample is 0.
 ///
 /// # Panics
-/// If there are not as many labels as logits, or none.
+/// If there are not as many labels as logits.
 pub fn loss(tape: &mut Tape, kind: LossKind, logits: Var, labels: Var) -> Var {
     let needs_grad = tape.needs_grad(logits);
     tape.record(&[1], needs_grad, LossBackward { kind, logits, labels }, |backend, values, out| {

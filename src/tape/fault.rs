@@ -25,7 +25,7 @@ impl Tape {
         let (var, i, value) = (0..self.len).find_map(found)?;
         let made = Fault {
             pass: Pass::Forward,
-            operator: self.nodes[var.0].name(),
+            operator: self.nodes[var.0].name().into(),
             parameter: None,
             row: None,
             number: format!("output {}", place(&self.values[var.0], i)),
@@ -51,9 +51,9 @@ impl Tape {
     /// As [`backward_from`](Self::backward_from).
     pub fn backward_fault(&mut self, var: Var, seed: &[f32], params: &Parameters) -> Option<Fault> {
         let mut found = None;
-        let fault = |operator, parameter, row, number, value| {
+        let fault = |operator: &'static str, parameter, row, number, value| {
             let parameter = Some(parameter).filter(|name: &String| !name.is_empty());
-            Fault { pass: Pass::Backward, operator, parameter, row, number, value }
+            Fault { pass: Pass::Backward, operator: operator.into(), parameter, row, number, value }
         };
         let mut grads = Gradients::new(params);
         let tape = &*self;
@@ -125,7 +125,7 @@ pub(crate) fn in_sums(params: &Parameters, grads: &Gradients) -> Option<Fault> {
     let dense = (0..params.dense().len()).map(|i| Uses::Dense([Some(DenseId(i)), None]));
     let tables = (0..params.tables().len()).map(|t| Uses::Tables(TableId(t), Bags { first: 0, count: 1 }));
     let (name, row, number, value) = dense.chain(tables).find_map(|uses| in_gradients(params, grads, uses))?;
-    let operator = "the sum over batches";
+    let operator = "the sum over batches".into();
     Some(Fault { pass: Pass::Backward, operator, parameter: Some(name), row, number, value })
 }
 

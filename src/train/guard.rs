@@ -55,11 +55,14 @@ impl<M: Model> Trainer<M> {
         Some(Error::Diverged { step: self.steps + 1, skipped: self.skips.in_a_row, fault: Box::new(fault) })
     }
 
-    /// What is wrong with the logits that were just computed of `batch`.
-    pub(super) fn no_logits(&self, batch: &Batch) -> Error {
+    /// What is wrong with the logits that were just computed of `batch`, on this rank or another.
+    ///
+    /// # Errors
+    /// [`Error::Rank`] if a rank has ended.
+    pub(super) fn no_logits(&self, batch: &Batch) -> Result<Error> {
         let fault = in_batch(batch).or_else(|| self.tape.forward_fault(&self.params));
-        let fault = Box::new(fault.expect("logits are a value on the tape"));
-        Error::Diverged { step: self.steps, skipped: 0, fault }
+        let fault = Box::new(self.agree_on_fault(fault)?.expect("logits are a value on the tape"));
+        Ok(Error::Diverged { step: self.steps, skipped: 0, fault })
     }
 
     /// Leaves out the step that ended with `error`, if it is [one to leave out](OnNan::Skip).
@@ -78,10 +81,10 @@ impl<M: Model> Trainer<M> {
 }
 
 /// The first number of a batch that is not finite.
-fn in_batch(batch: &Batch) -> Option<Fault> {
+pub(super) fn in_batch(batch: &Batch) -> Option<Fault> {
     let first = |values: &[f32]| values.iter().copied().enumerate().find(|(_, x)| !x.is_finite());
     let fault = |number, value| {
-        Some(Fault { pass: Pass::Input, operator: "the batch", parameter: None, row: None, number, value })
+        Some(Fault { pass: Pass::Input, operator: "the batch".into(), parameter: None, row: None, number, value })
     };
     if let Some((i, value)) = first(&batch.dense) {
         let (sample, feature) = (i / batch.dense_features, i % batch.dense_features);

@@ -103,7 +103,7 @@ impl<M: Model> Trainer<M> {
             let cut_short = stop.is_some();
             let more = cut_short || run.pass.epoch < epochs;
             if !cut_short {
-                self.finish_step();
+                self.finish_step()?;
                 stop = self.test(&mut run, around)?;
                 run.pass = Pass::new(run.pass.epoch + 1, around.train.rows(), run.pass.before + run.pass.seconds());
                 let position = Position { pass: run.pass.epoch - 1, rows: 0 };
@@ -163,15 +163,19 @@ impl<M: Model> Trainer<M> {
         around: &mut Around<'_>,
     ) -> Result<Option<Stop>> {
         self.measure_gradient_norms(around.observer.wants_gradient_norms(self.steps + 1));
-        match self.step(batch) {
+        self.interrupted = around.observer.interrupted();
+        let stepped = self.step(batch);
+        // Of all ranks.
+        let rows = self.model().shards().map_or(batch.len(), |shards| shards.samples());
+        match stepped {
             Ok(loss) => {
-                run.pass.add(loss, batch.len());
+                run.pass.add(loss, rows);
                 around.observer.on_step(&run.pass.progress(self, loss));
                 self.after_batch(position, run, around)
             }
             Err(error) => {
                 let error = self.skip(error)?;
-                run.pass.left_out += batch.len();
+                run.pass.left_out += rows;
                 around.observer.on_skip(&run.pass.progress(self, f32::NAN), &error, self.skips);
                 Ok(None)
             }
@@ -197,7 +201,9 @@ impl<M: Model> Trainer<M> {
 
     /// Saves the run if that is `due`, for whatever reason, and ends it if somebody asks for that before it is `over`.
     fn save(&self, run: &Run, position: Position, around: &mut Around<'_>, due: bool, over: bool) -> Result<()> {
-        let interrupted = !over && around.observer.interrupted();
+        // With ranks, whether somebody had asked before the last step: all know of that.
+        let asked = || if self.model().shards().is_some() { self.interrupted } else { around.observer.interrupted() };
+        let interrupted = !over && asked();
         let is_due = |checkpoints: &Checkpoints| due || interrupted || checkpoints.due(self.steps);
         let state = around.checkpoints.as_deref().is_some_and(is_due).then(|| self.state(run, position, around));
         if let Some(checkpoints) = &mut around.checkpoints {

@@ -7,7 +7,7 @@ use crate::backend::{Dropout, LossKind};
 use crate::batch::Batch;
 use crate::data::source::BatchSource;
 use crate::error::{Error, Result};
-use crate::gradients::Gradients;
+use crate::gradients::{Gradients, Reduction};
 use crate::metrics::{Evaluation, Evaluator, Score};
 use crate::nn::Model;
 use crate::ops;
@@ -20,7 +20,7 @@ use crate::tensor::Tensor;
 /// A model with all that changes while it learns.
 #[derive(Debug)]
 pub struct Trainer<M> {
-    model: M,
+    pub(super) model: M,
     pub(super) params: Parameters,
     pub(super) grads: Gradients,
     pub(super) tape: Tape,
@@ -38,19 +38,27 @@ pub struct Trainer<M> {
     /// One number, not 0 if a gradient of this step is not finite.
     found: Tensor,
     /// Whether to measure the norms of the next gradient, and those of the last one if they were measured.
-    measure_norms: bool,
+    pub(super) measure_norms: bool,
     pub(super) norms: Option<Norms>,
+    /// Gradients that are being summed over ranks.
+    pub(super) reduction: Reduction,
+    /// What went wrong between ranks where nobody could be told.
+    pub(super) failure: Option<Error>,
+    /// Whether somebody asks for the end of the run; with ranks, whether somebody has asked any of them.
+    pub(super) interrupted: bool,
 }
 
 /// The batches of a step that is not done yet.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    /// Samples of the last forward pass.
+    /// Samples of the last forward pass, of all ranks.
     last: usize,
     /// Batches whose gradients are there, samples of the first of them, and of all.
     pub(super) batches: u64,
     first: usize,
     samples: usize,
+    /// Whether the gradients are sums over all ranks.
+    pub(super) reduced: bool,
 }
 
 impl Pending {
@@ -63,11 +71,13 @@ impl Pending {
 impl<M: Model> Trainer<M> {
     /// Before the first step.
     pub fn new(model: M, params: Parameters, rule: UpdateRule, policy: LrPolicy, loss: LossKind) -> Self {
+        // Ranks look at each step together.
+        let looks = if model.shards().is_some() { 1 } else { params.backend().steps_between_looks() };
         Trainer {
             model,
             grads: Gradients::new(&params),
             tape: Tape::new(params.backend().clone()),
-            looks: params.backend().steps_between_looks(),
+            looks,
             optimizer: Optimizer::new(rule, &params),
             params,
             policy,
@@ -80,6 +90,9 @@ impl<M: Model> Trainer<M> {
             found: Tensor::zeros(&[1]),
             measure_norms: false,
             norms: None,
+            reduction: Reduction::default(),
+            failure: None,
+            interrupted: false,
         }
     }
 
@@ -130,25 +143,28 @@ impl<M: Model> Trainer<M> {
     }
 
     /// One step: forward, loss, backward, update. Returns the loss before the update. If a step has
-    /// [several batches](TrainOptions::accumulate), the update comes with the last of them.
+    /// [several batches](TrainOptions::accumulate), the update comes with the last of them. Where the model is one that
+    /// [several ranks](Model::shards) train, all take the step together, each with its own samples, of which there may be
+    /// none; the loss is that of all.
     ///
     /// A device is waited for twice, for the loss and for the gradients; [`train`](Self::train) waits once in many steps.
     ///
     /// # Errors
     /// [`Error::Batch`] if the batch does not fit, [`Error::Diverged`] if the loss or a gradient is not finite;
     /// the parameters are then as before, and the next batch begins another step. [`Error::Device`] if the device has
-    /// failed.
+    /// failed, [`Error::Rank`] if another rank has.
     pub fn step(&mut self, batch: &Batch) -> Result<f32> {
         let loss = self.forward(batch)?;
+        if self.model.shards().is_some() {
+            return self.step_together(batch, loss);
+        }
         let value = self.tape.value(loss).as_slice()[0];
         self.params.backend().status()?;
         if !value.is_finite() {
             return Err(self.diverged(batch, loss, false).expect("the loss is a value on the tape"));
         }
         self.backward(loss);
-        self.found.copy_from_slice(&[0.0]);
-        self.grads.check_finite(&**self.params.backend(), &mut self.found);
-        let found = self.found.as_slice()[0] != 0.0;
+        let found = self.found_in_gradients();
         self.params.backend().status()?;
         if found && let Some(error) = self.diverged(batch, loss, true) {
             return Err(error);
@@ -160,19 +176,31 @@ impl<M: Model> Trainer<M> {
         Ok(value)
     }
 
-    /// The first third of a [`step`](Self::step): the loss of `batch`, on the tape.
+    /// Whether a gradient is not finite.
+    pub(super) fn found_in_gradients(&mut self) -> bool {
+        self.found.copy_from_slice(&[0.0]);
+        self.grads.check_finite(&**self.params.backend(), &mut self.found);
+        self.found.as_slice()[0] != 0.0
+    }
+
+    /// The first third of a [`step`](Self::step): the loss of `batch`, on the tape; with ranks, of this one's samples.
     ///
     /// # Errors
-    /// [`Error::Batch`] if the batch does not fit, or has no sample to take a mean over.
+    /// [`Error::Batch`] if the batch does not fit, or has no sample to take a mean over. [`Error::Rank`] if another rank
+    /// has failed.
     pub fn forward(&mut self, batch: &Batch) -> Result<Var> {
-        if batch.is_empty() {
+        if batch.is_empty() && self.model.shards().is_none() {
             return Err(Error::Batch("no sample".into()));
         }
         let TrainOptions { dropout, dropout_seed, .. } = self.options;
         let before = self.pending.samples as u64;
         let masks = (dropout > 0.0).then(|| Dropout::new(dropout, dropout_seed, self.steps + 1, before));
         let logits = self.logits(batch, masks)?;
-        self.pending.last = batch.len();
+        self.ranks_status()?;
+        self.pending.last = self.model.shards().map_or(batch.len(), |shards| shards.samples());
+        if self.pending.last == 0 {
+            return Err(Error::Batch("no sample on any rank".into()));
+        }
         let labels = self.tape.input(&[batch.len()], &batch.labels);
         Ok(ops::loss(&mut self.tape, self.loss, logits, labels))
     }
@@ -185,7 +213,19 @@ impl<M: Model> Trainer<M> {
             self.grads.clear();
             (pending.first, pending.samples) = (pending.last, 0);
         }
-        self.tape.backward_from(loss, &[pending.weight()], &self.params, &mut self.grads);
+        let Trainer { tape, params, grads, reduction, .. } = self;
+        match self.model.shards() {
+            None => tape.backward_from(loss, &[pending.weight()], params, grads),
+            Some(shards) => {
+                let is_last = pending.batches + 1 == self.options.accumulate;
+                let seed = shards.share() * pending.weight();
+                tape.backward_telling(loss, &[seed], params, grads, |id, grads| {
+                    if is_last {
+                        reduction.add(id, grads, shards.comm());
+                    }
+                });
+            }
+        }
         pending.batches += 1;
         pending.samples += pending.last;
     }
@@ -199,17 +239,9 @@ impl<M: Model> Trainer<M> {
     /// The same, unless that one number is not 0; the caller submits it.
     pub(super) fn update_unless(&mut self, unless: Option<&Tensor>) {
         self.params.backend().phase("update");
-        let backend = self.params.backend().clone();
-        let Pending { batches, first, samples, .. } = std::mem::take(&mut self.pending);
-        if batches > 1 {
-            self.grads.scale(&*backend, first as f32 / samples as f32);
-        }
-        self.norms = self.measure_norms.then(|| self.grads.norms(&*backend));
-        if let Some(max_norm) = self.options.clip_norm {
-            self.grads.clip(&*backend, max_norm);
-        }
-        if self.options.l2_embeddings > 0.0 {
-            self.grads.add_l2_embeddings(&self.params, self.options.l2_embeddings);
+        if let Err(error) = self.finish_gradients() {
+            self.failure = Some(error);
+            return;
         }
         self.steps += 1;
         let dense = self.policy.lr(self.steps);
@@ -218,11 +250,33 @@ impl<M: Model> Trainer<M> {
         self.optimizer.step_unless(unless, &mut self.params, &self.grads, rates);
     }
 
+    /// Makes of the sums of gradients what the optimizer takes.
+    fn finish_gradients(&mut self) -> Result<()> {
+        self.finish_reduction()?;
+        let backend = self.params.backend().clone();
+        let Pending { batches, first, samples, .. } = std::mem::take(&mut self.pending);
+        if batches > 1 {
+            self.grads.scale(&*backend, first as f32 / samples as f32);
+        }
+        let clip = self.options.clip_norm;
+        let norms = (self.measure_norms || clip.is_some()).then(|| self.grads.norms(&*backend));
+        let norms = norms.map(|norms| self.norms_of_all(norms)).transpose()?;
+        self.norms = norms.filter(|_| self.measure_norms);
+        if let (Some(max_norm), Some(norms)) = (clip, norms) {
+            self.grads.clip(&*backend, max_norm, norms);
+        }
+        if self.options.l2_embeddings > 0.0 {
+            self.grads.add_l2_embeddings(&self.params, self.options.l2_embeddings);
+        }
+        Ok(())
+    }
+
     /// The update of a step that has begun, at the end of a pass.
-    pub(super) fn finish_step(&mut self) {
+    pub(super) fn finish_step(&mut self) -> Result<()> {
         if self.pending.batches > 0 {
             self.update();
         }
+        self.ranks_status()
     }
 
     fn logits(&mut self, batch: &Batch, dropout: Option<Dropout>) -> Result<Var> {
@@ -234,7 +288,8 @@ impl<M: Model> Trainer<M> {
         Ok(self.options.logit_bound().map_or(logits, |bound| ops::clamp(&mut self.tape, logits, bound)))
     }
 
-    /// The logits of a batch (`B`); `σ` of them are the probabilities.
+    /// The logits of a batch (`B`); `σ` of them are the probabilities. With ranks those of this one's samples, while the
+    /// others do the same.
     ///
     /// # Errors
     /// [`Error::Batch`] if the batch does not fit, [`Error::Device`] if the device has failed.
@@ -245,7 +300,7 @@ impl<M: Model> Trainer<M> {
         Ok(logits)
     }
 
-    /// The figures of the model on all samples of `source`.
+    /// The figures of the model on all samples of `source`, with ranks on those of all, the same on each.
     ///
     /// # Errors
     /// If the source cannot be read or a batch does not fit; [`Error::Diverged`] if a logit is NaN or infinite.
@@ -259,14 +314,17 @@ impl<M: Model> Trainer<M> {
     /// If the source cannot be read or a batch does not fit.
     pub fn score(&mut self, source: &mut dyn BatchSource) -> Result<Evaluator> {
         let mut evaluator = Evaluator::new(Score::Logit);
-        let mut batch = Batch::default();
+        let (mut batch, mut scores) = (Batch::default(), [Vec::new(), Vec::new()]);
         source.start_epoch(0)?;
         while source.next_batch(&mut batch)? {
-            let logits = self.predict(&batch)?;
+            let mine = self.predict(&batch)?;
+            scores.iter_mut().zip([mine, &batch.labels]).for_each(|(all, mine)| mine.clone_into(all));
+            self.gather(&mut scores)?;
+            let [logits, labels] = &scores;
             if !logits.iter().all(|x| x.is_finite()) {
-                return Err(self.no_logits(&batch));
+                return Err(self.no_logits(&batch)?);
             }
-            evaluator.push(logits, &batch.labels);
+            evaluator.push(logits, labels);
         }
         Ok(evaluator)
     }

@@ -3,6 +3,7 @@
 use super::order::Plan;
 use super::{BatchSource, Order, Position, Samples};
 use crate::batch::Batch;
+use crate::comm::share;
 use crate::error::{Error, Result};
 use std::ops::Range;
 
@@ -19,6 +20,8 @@ pub struct RowSource<'a, S: ?Sized> {
     position: Position,
     /// The rows of the batch in hand.
     chosen: Vec<u64>,
+    /// Of which this rank of so many has its share.
+    rank: [usize; 2],
 }
 
 impl<'a, S: Samples + ?Sized> RowSource<'a, S> {
@@ -30,7 +33,19 @@ impl<'a, S: Samples + ?Sized> RowSource<'a, S> {
         assert!(batch_size > 0, "RowSource: batches of 0 rows");
         assert!(rows.end as u64 <= samples.rows(), "RowSource: rows {rows:?} of {}", samples.rows());
         let plan = Plan::new(order, rows.start as u64..rows.end as u64, &samples.days());
-        RowSource { samples, rows, batch_size, plan, position: Position::default(), chosen: Vec::new() }
+        let (position, chosen) = (Position::default(), Vec::new());
+        RowSource { samples, rows, batch_size, plan, position, chosen, rank: [0, 1] }
+    }
+
+    /// The same batches, of each of which only rank `rank`'s [share](crate::comm::Communicator::share) of `size` is read:
+    /// all ranks' shares, in their order, are the batch. Rows and positions are counted over all ranks.
+    ///
+    /// # Panics
+    /// If there is no such rank.
+    #[must_use]
+    pub fn share(self, rank: usize, size: usize) -> Self {
+        assert!(rank < size, "RowSource: rank {rank} of {size}");
+        RowSource { rank: [rank, size], ..self }
     }
 }
 
@@ -59,7 +74,8 @@ impl<S: Samples + ?Sized> BatchSource for RowSource<'_, S> {
         self.chosen.clear();
         self.chosen.extend((start..end).map(|place| self.plan.row(place)));
         self.chosen.sort_unstable();
-        self.samples.fill(&self.chosen, batch)?;
+        let [rank, size] = self.rank;
+        self.samples.fill(&self.chosen[share(self.chosen.len(), size, rank)], batch)?;
         self.position.rows = end;
         Ok(start < end)
     }
@@ -148,6 +164,27 @@ pub(super) mod tests {
         let dataset = numbered(10);
         let mut source = RowSource::new(&dataset, 0..10, 1, Order::Shuffled(727));
         assert_eq!(pass(&mut source, 0).1, [5, 7, 8, 9, 3, 0, 2, 6, 4, 1]);
+    }
+
+    #[test]
+    fn shares_of_ranks_are_the_batch() {
+        let dataset = numbered(103);
+        let source = || RowSource::new(&dataset, 1..103, 20, Order::Shuffled(3));
+        for size in [1, 2, 3, 8, 30] {
+            let (mut whole, mut expected) = (source(), Batch::default());
+            let mut ranks: Vec<_> = (0..size).map(|rank| source().share(rank, size)).collect();
+            while whole.next_batch(&mut expected).unwrap() {
+                let mut rows = Vec::new();
+                for rank in &mut ranks {
+                    let mut batch = Batch::default();
+                    assert!(rank.next_batch(&mut batch).unwrap(), "a batch without a sample for this rank is one too");
+                    assert_eq!((rank.position(), rank.rows()), (whole.position(), 102));
+                    rows.extend(row_numbers(&batch));
+                }
+                assert_eq!(rows, row_numbers(&expected));
+            }
+            assert!(ranks.iter_mut().all(|rank| !rank.next_batch(&mut expected).unwrap()));
+        }
     }
 
     #[test]
