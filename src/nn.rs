@@ -21,7 +21,7 @@ pub use dcn::{Dcn, DcnConfig};
 pub use dlrm::Dlrm;
 pub use embedding::{EmbeddingBag, EmbeddingBagCollection};
 pub use mlp::{Linear, Mlp};
-pub use sharded::{Placement, Shard, ShardedEmbeddings, TableLoad};
+pub use sharded::{Placement, PlanOptions, Shard, ShardedEmbeddings, TableLoad};
 
 pub use crate::backend::Interaction;
 

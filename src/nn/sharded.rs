@@ -20,7 +20,7 @@
 mod placement;
 mod travel;
 
-pub use placement::{Placement, Shard, TableLoad};
+pub use placement::{Placement, PlanOptions, Shard, TableLoad};
 
 use super::init;
 use crate::backend::Pooling;

@@ -58,6 +58,8 @@ fn a_rank() {
         let trained = train(case, Some((comm.clone(), placement(share, ranks))));
         same_as_one(case, share, ranks, &[(rank, &trained)], 1e-4);
     }
-    println!("rank {rank} of {ranks}: the same as one");
+    let bytes: u64 = comm.traffic().iter().map(|(_, traffic)| traffic.bytes).sum();
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    println!("rank {rank} of {ranks} on {}: the same as one, {bytes} bytes sent", host.trim());
     Arc::into_inner(comm).expect("models are gone").finish();
 }

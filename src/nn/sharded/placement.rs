@@ -1,5 +1,10 @@
 //! Which rank has which rows of which table.
 
+mod display;
+mod plan;
+
+pub use plan::{PlanOptions, TableLoad};
+
 use crate::comm::Communicator;
 use crate::error::{Error, Result};
 use std::ops::Range;
@@ -28,24 +33,26 @@ impl Shard {
     pub fn bytes(&self) -> u64 {
         (self.rows.len() * self.width() * size_of::<f32>()) as u64
     }
+
+    /// Whether some place is in both.
+    fn overlaps(&self, other: &Shard) -> bool {
+        let apart = |a: &Range<usize>, b: &Range<usize>| a.end <= b.start || b.end <= a.start;
+        self.table == other.table && !apart(&self.rows, &other.rows) && !apart(&self.columns, &other.columns)
+    }
 }
 
-/// What a [plan](Placement::plan) has to go by, of one table.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TableLoad {
-    /// Rows.
-    pub num_embeddings: usize,
-    /// Lookups a sample, on average.
-    pub lookups: f64,
-}
-
-/// Where the parts of all tables are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where the parts of all tables are. Its `Display` is a table of them, and what each rank has.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Placement {
-    /// By rank, then by width, table, row and column: the order in which vectors travel.
+    /// By rank, then by width, whether their tables are cut between rows, table, row and column: the order in which
+    /// vectors travel.
     shards: Vec<Shard>,
-    tables: usize,
     dim: usize,
+    ranks: usize,
+    /// Of each table, whether its rows are with several ranks.
+    cut: Vec<bool>,
+    /// Lookups a sample in each table, if they are known.
+    lookups: Option<Vec<f64>>,
 }
 
 impl Placement {
@@ -54,7 +61,7 @@ impl Placement {
     /// # Errors
     /// [`Error::Config`] if a rank is not below `ranks`, or the shards of a table are not a grid that covers it: each
     /// place in one shard.
-    pub fn new(shards: Vec<Shard>, num_embeddings: &[usize], dim: usize, ranks: usize) -> Result<Self> {
+    pub fn new(mut shards: Vec<Shard>, num_embeddings: &[usize], dim: usize, ranks: usize) -> Result<Self> {
         let mut covered = vec![0; num_embeddings.len()];
         for (i, shard) in shards.iter().enumerate() {
             let Shard { table, rank, rows, columns } = shard;
@@ -62,56 +69,22 @@ impl Placement {
             if !fits || rows.is_empty() || columns.is_empty() || rows.end > num_embeddings[*table] || columns.end > dim
             {
                 return Err(Error::Config(format!(
-                    "placement: {shard:?}, of {ranks} ranks and {num_embeddings:?} rows of {dim}"
+                    "placement: {shard} on rank {rank}, of {ranks} ranks and {num_embeddings:?} rows of {dim}"
                 )));
             }
-            let overlaps = |other: &&Shard| {
-                let apart = |a: &Range<usize>, b: &Range<usize>| a.end <= b.start || b.end <= a.start;
-                other.table == *table && !apart(&other.rows, rows) && !apart(&other.columns, columns)
-            };
-            if let Some(other) = shards[..i].iter().find(overlaps) {
-                return Err(Error::Config(format!("placement: {shard:?} and {other:?} overlap")));
+            if let Some(other) = shards[..i].iter().find(|other| other.overlaps(shard)) {
+                return Err(Error::Config(format!("placement: {other} and {shard} overlap")));
             }
             covered[*table] += rows.len() * columns.len();
         }
         if let Some(t) = (0..covered.len()).find(|&t| covered[t] != num_embeddings[t] * dim) {
             return Err(Error::Config(format!("placement: table {t} is not covered")));
         }
-        let mut shards = shards;
-        shards.sort_by_key(|s| (s.rank, s.width(), s.table, s.rows.start, s.columns.start));
-        Ok(Placement { shards, tables: num_embeddings.len(), dim })
-    }
-
-    /// A plan for `ranks` ranks that balances bytes and lookups.
-    ///
-    /// A table weighs its share of all bytes and its share of all lookups, added. One that weighs more than a rank's
-    /// share is cut between rows into as many parts as make each lighter than that; then the heaviest part goes to the
-    /// rank with the least, and so on (longest processing time first, Graham 1969).
-    pub fn plan(tables: &[TableLoad], dim: usize, ranks: usize) -> Self {
-        let bytes: f64 = tables.iter().map(|t| t.num_embeddings as f64).sum();
-        let lookups: f64 = tables.iter().map(|t| t.lookups).sum();
-        let share = |part: f64, all: f64| if all > 0.0 { part / all } else { 0.0 };
-        let mut parts = Vec::new();
-        for (table, load) in tables.iter().enumerate() {
-            let n = load.num_embeddings;
-            let weight = share(n as f64, bytes) + share(load.lookups, lookups);
-            let pieces = ((weight / (2.0 / ranks as f64)).ceil() as usize).clamp(1, n.min(ranks));
-            for piece in 0..pieces {
-                let rows = n * piece / pieces..n * (piece + 1) / pieces;
-                parts.push((weight / pieces as f64, Shard { table, rank: 0, rows, columns: 0..dim }));
-            }
-        }
-        // Stable, so that every rank makes the same plan.
-        parts.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-        let mut loads = vec![0.0; ranks];
-        let place = |(weight, shard): (f64, Shard)| {
-            let rank = (0..ranks).min_by(|&a, &b| f64::total_cmp(&loads[a], &loads[b])).expect("a rank");
-            loads[rank] += weight;
-            Shard { rank, ..shard }
-        };
-        let shards = parts.into_iter().map(place).collect();
-        let rows: Vec<usize> = tables.iter().map(|t| t.num_embeddings).collect();
-        Placement::new(shards, &rows, dim, ranks).expect("every table is cut between rows")
+        let whole = |s: &Shard| s.rows.len() == num_embeddings[s.table];
+        let mut cut = vec![false; num_embeddings.len()];
+        shards.iter().for_each(|s| cut[s.table] |= !whole(s));
+        shards.sort_by_key(|s| (s.rank, s.width(), cut[s.table], s.table, s.rows.start, s.columns.start));
+        Ok(Placement { shards, dim, ranks, cut, lookups: None })
     }
 
     /// All shards.
@@ -119,14 +92,20 @@ impl Placement {
         &self.shards
     }
 
-    /// The shards of `rank`, in the order in which their vectors travel.
+    /// The shards of `rank`, in the order in which their vectors travel, and in which they are among its
+    /// [`Parameters`](crate::Parameters).
     pub fn of(&self, rank: usize) -> impl Iterator<Item = &Shard> {
         self.shards.iter().filter(move |shard| shard.rank == rank)
     }
 
     /// How many tables there are.
     pub fn tables(&self) -> usize {
-        self.tables
+        self.cut.len()
+    }
+
+    /// How many ranks there are, some of which may have nothing.
+    pub fn ranks(&self) -> usize {
+        self.ranks
     }
 
     /// The length of a row of a whole table, `D`.
@@ -135,10 +114,11 @@ impl Placement {
     }
 
     /// Whether the rows of table `t` are with several ranks.
+    ///
+    /// # Panics
+    /// If there is no such table.
     pub fn is_cut(&self, t: usize) -> bool {
-        let mut rows = self.shards.iter().filter(|s| s.table == t).map(|s| &s.rows);
-        let first = rows.next();
-        rows.any(|rows| Some(rows) != first)
+        self.cut[t]
     }
 
     /// Whether every rank has the same placement.
@@ -146,7 +126,7 @@ impl Placement {
     /// # Errors
     /// [`Error::Rank`] with the first rank that has another one, or has ended.
     pub fn agree(&self, comm: &Communicator) -> Result<()> {
-        let mine = format!("{self:?}");
+        let mine = format!("{:?}", self.shards);
         let all = comm.all_gather(mine.as_bytes())?;
         match (0..comm.size()).find(|&rank| all.part(rank) != mine.as_bytes()) {
             None => Ok(()),
@@ -159,32 +139,6 @@ impl Placement {
 mod tests {
     use super::*;
 
-    fn loads(rows: &[usize]) -> Vec<TableLoad> {
-        rows.iter().map(|&num_embeddings| TableLoad { num_embeddings, lookups: 1.0 }).collect()
-    }
-
-    #[test]
-    fn plans_cover_and_balance() {
-        for ranks in [1, 2, 3, 4, 8] {
-            for rows in [&[1_000_000, 10, 20, 30, 500_000, 7][..], &[5], &[3; 26], &[1, 2]] {
-                let plan = Placement::plan(&loads(rows), 4, ranks);
-                let bytes = |rank| plan.of(rank).map(Shard::bytes).sum::<u64>();
-                let total: u64 = (0..ranks).map(bytes).sum();
-                assert_eq!(total, 16 * rows.iter().sum::<usize>() as u64);
-                let lookups = |rank| plan.of(rank).map(|s| s.rows.len() as f64 / rows[s.table] as f64).sum::<f64>();
-                for rank in 0..ranks {
-                    // Twice the mean of what was added up is what the rule promises.
-                    let weight = bytes(rank) as f64 / total as f64 + lookups(rank) / rows.len() as f64;
-                    let rows_of_all: usize = rows.iter().sum();
-                    assert!(
-                        rows_of_all < 2 * ranks || weight <= 4.0 / ranks as f64 + 1e-9,
-                        "{rows:?} {ranks} {rank} {weight}"
-                    );
-                }
-            }
-        }
-    }
-
     #[test]
     fn placements_that_do_not_cover_are_refused() {
         let shard = |rows, columns| Shard { table: 0, rank: 0, rows, columns };
@@ -192,8 +146,24 @@ mod tests {
         assert!(make(&[shard(0..10, 0..4)]).is_ok());
         assert!(make(&[shard(0..5, 0..2), shard(0..5, 2..4), shard(5..10, 0..4)]).is_ok());
         assert_eq!(make(&[shard(0..9, 0..4)]).unwrap_err(), "placement: table 0 is not covered");
-        assert!(make(&[shard(0..10, 0..4), shard(9..10, 3..4)]).unwrap_err().contains("overlap"));
+        assert_eq!(
+            make(&[shard(0..10, 0..4), shard(9..10, 3..4)]).unwrap_err(),
+            "placement: table 0, rows 0..10, columns 0..4 and table 0, rows 9..10, columns 3..4 overlap"
+        );
         assert!(make(&[shard(0..11, 0..4)]).is_err());
-        assert!(make(&[Shard { rank: 2, ..shard(0..10, 0..4) }]).is_err());
+        assert_eq!(
+            make(&[Shard { rank: 2, ..shard(0..10, 0..4) }]).unwrap_err(),
+            "placement: table 0, rows 0..10, columns 0..4 on rank 2, of 2 ranks and [10] rows of 4"
+        );
+    }
+
+    #[test]
+    fn shards_of_a_rank_are_in_the_order_of_their_groups() {
+        let shard = |table, rows| Shard { table, rank: 0, rows, columns: 0..4 };
+        let cut = [shard(0, 0..5), Shard { rank: 1, ..shard(0, 5..9) }];
+        let all = [&cut[..], &[shard(1, 0..3), shard(2, 0..3)]].concat();
+        let placement = Placement::new(all, &[9, 3, 3], 4, 2).unwrap();
+        assert_eq!(placement.of(0).map(|s| s.table).collect::<Vec<_>>(), [1, 2, 0]);
+        assert_eq!([0, 1, 2].map(|t| placement.is_cut(t)), [true, false, false]);
     }
 }
