@@ -27,7 +27,7 @@ use crate::tensor::Tensor;
 use std::fmt::Debug;
 use std::time::Duration;
 
-/// How the vectors of a sample meet (paper sections 2.1.3 and 2.2; the reference's
+/// How the vectors of a sample meet (paper sections 2.1.2, 2.1.3 and 2.2, equations 3 and 4; the reference's
 /// `--arch-interaction-op` and `--arch-interaction-itself`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -5,7 +5,7 @@ use crate::data::source::BatchSource;
 use crate::error::Result;
 
 /// Logistic regression: `p = σ(b + Σ_j v_j x_j + Σ_t Σ_(i in bag t) w_t,i)`, one weight a dense
-/// feature and one an id.
+/// feature and one an id: what predictive models were before they had embeddings (paper section 1).
 ///
 /// Trained sample by sample with Adagrad (Duchi et al. 2011) on the log loss, from weights of 0.
 /// Weights of lookups in weighted bags count as factors.

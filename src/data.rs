@@ -1,4 +1,4 @@
-//! From bytes to batches: readers, datasets, sources of batches, and generated rows; how a cache fares
+//! From bytes to batches (paper section 4): readers, datasets, sources of batches, and generated rows; how a cache fares
 //! with their ids.
 
 pub mod binary;

@@ -80,6 +80,7 @@ impl Gradients {
     }
 
     /// Adds the gradients of dense parameters over all ranks, the same bits on each; what has a gradient has one on all.
+    /// That is the all-reduce of paper section 3, in front of the update.
     ///
     /// # Errors
     /// [`Error::Rank`](crate::Error::Rank) if a rank has ended.

@@ -1,4 +1,5 @@
-//! Longer reading: pages about the whole, where the modules' own pages are about parts.
+//! Longer reading: pages about the whole, where the modules' own pages are about parts. The paper ends with the wish for a
+//! detailed and accessible description (section 6); this is one.
 
 #[doc = include_str!("guide/determinism.md")]
 pub mod determinism {}
@@ -8,6 +9,9 @@ pub mod fewer_bits {}
 
 #[doc = include_str!("guide/gpu.md")]
 pub mod gpu {}
+
+#[doc = include_str!("guide/paper_map.md")]
+pub mod paper_map {}
 
 #[doc = include_str!("guide/where_the_time_goes.md")]
 pub mod where_the_time_goes {}
@@ -20,3 +24,6 @@ pub mod reference_flags {}
 
 #[doc = include_str!("guide/safety.md")]
 pub mod safety {}
+
+#[doc = include_str!("guide/where_we_differ.md")]
+pub mod where_we_differ {}

@@ -22,7 +22,8 @@
 //! bits a number cost and save](guide::fewer_bits), [how to compute on a GPU](guide::gpu),
 //! [what models and recipes make of real rows](guide::real_rows), [what has the same bits where](guide::determinism),
 //! where each [flag of the public reference](guide::reference_flags) is here, and what is [unsafe, and done to break
-//! it](guide::safety).
+//! it](guide::safety). Who reads the paper beside the code finds each of its parts in [a map](guide::paper_map), and
+//! [where we differ from it](guide::where_we_differ).
 //!
 //! A training step, by hand:
 //!

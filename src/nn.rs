@@ -1,4 +1,4 @@
-//! Layers and the models they make.
+//! Layers and the models they make (paper section 2).
 
 mod compressed;
 mod compression;

@@ -1,4 +1,5 @@
-//! The differentiable operations: each file one forward, its backward and its gradient check.
+//! The differentiable operations, which a model is made of (paper section 2.1): each file one forward, its backward and its
+//! gradient check.
 
 mod cat;
 mod clamp;

@@ -15,7 +15,8 @@ pub use measure::Memory;
 
 use serde::Serialize;
 
-/// The peaks of a number of threads on one instruction set.
+/// The peaks of a number of threads on one instruction set: what the paper says of its machine (section 5, figure 4), measured
+/// on this one.
 ///
 /// Rates of memory are of useful bytes: those asked for, whatever else a cache line or a page
 /// brings along.

@@ -52,6 +52,43 @@ pub struct VarList {
 
 /// A node of the tape: the derivative of one operation. Implement it for an operation of your own
 /// and append it with [`Tape::record`]; [`gradcheck`](crate::gradcheck::gradcheck) tests it.
+///
+/// ```
+/// use dlrm::backend::{Beta, Cpu};
+/// use dlrm::gradcheck::{GradCheck, gradcheck};
+/// use dlrm::tape::{Backward, BackwardContext};
+/// use dlrm::{Parameters, Tape, Tensor, Var};
+/// use std::sync::Arc;
+///
+/// /// `Y = X²`, element by element. Backward: `dX = 2 X ⊙ dY`.
+/// fn square(tape: &mut Tape, x: Var) -> Var {
+///     let (shape, needs_grad) = (tape.value(x).shape(), tape.needs_grad(x));
+///     tape.record(&shape, needs_grad, SquareBackward { x }, |_, values, y| {
+///         let x = values.get(x).as_slice();
+///         y.as_mut_slice().iter_mut().zip(x).for_each(|(y, x)| *y = x * x);
+///     })
+/// }
+///
+/// #[derive(Debug)]
+/// struct SquareBackward {
+///     x: Var,
+/// }
+///
+/// impl Backward for SquareBackward {
+///     fn backward(&self, mut cx: BackwardContext<'_>) {
+///         let (x, dy) = (cx.values.get(self.x).as_slice(), cx.grad_out.as_slice());
+///         let Some((dx, beta)) = cx.grads.get(self.x) else { return }; // nobody needs it
+///         for ((dx, x), dy) in dx.as_mut_slice().iter_mut().zip(x).zip(dy) {
+///             // The first share of a gradient overwrites what is there, each further one is added.
+///             *dx = if beta == Beta::Zero { 0.0 } else { *dx } + 2.0 * x * dy;
+///         }
+///     }
+/// }
+///
+/// let mut params = Parameters::new(Arc::new(Cpu::new(1)));
+/// let x = Tensor::from_slice(&[2, 2], &[0.5, -1.0, 2.0, 0.0]);
+/// gradcheck(&mut params, &[x], GradCheck::default(), |tape, _, x| square(tape, x[0]));
+/// ```
 pub trait Backward: Any + Debug + Send {
     /// Adds this operation's share to the gradients of its inputs and parameters, given that of
     /// its output.

@@ -2,11 +2,11 @@
 //! examples' help, tests in their files. What it says is nowhere is not.
 
 mod common;
+#[path = "common/page.rs"]
+mod page;
 
 use common::example;
-use std::collections::HashMap;
-use std::fs;
-use std::path::Path;
+use page::{Helps, cells, check_test, code, example_and_rest, has_flag};
 
 const PAGE: &str = include_str!("../src/guide/reference_flags.md");
 
@@ -105,36 +105,11 @@ impl Row {
 }
 
 fn rows() -> Vec<Row> {
-    let cells =
-        |line: &'static str| -> Vec<&'static str> { line.trim_matches('|').split('|').map(str::trim).collect() };
     let row = |line: &'static str| match cells(line)[..] {
         [flag, default, here, shown_by] => Row { flag: flag.trim_matches('`'), default, here, shown_by },
         _ => panic!("{line}: expected four cells"),
     };
     PAGE.lines().filter(|line| line.starts_with("| `--")).map(row).collect()
-}
-
-/// The pieces of a cell that are set as code.
-fn code(cell: &'static str) -> impl Iterator<Item = &'static str> {
-    cell.split('`').skip(1).step_by(2)
-}
-
-/// The example that a piece of code begins with, if it is one, and the flag that follows.
-fn example_and_flag(code: &'static str) -> Option<(&'static str, Option<&'static str>)> {
-    let (name, flag) = code.split_once(' ').map_or((code, None), |(name, flag)| (name, Some(flag)));
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    let exists = folder.join(format!("{name}.rs")).exists() || folder.join(name).join("main.rs").exists();
-    exists.then_some((name, flag))
-}
-
-fn help(name: &str) -> String {
-    let out = example(name).arg("--help").output().unwrap();
-    assert!(out.status.success(), "{name} --help: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
-}
-
-fn has_flag(help: &str, flag: &str) -> bool {
-    help.lines().any(|line| line.trim_start().split([' ', ',']).take(3).any(|word| word == flag))
 }
 
 #[test]
@@ -161,26 +136,23 @@ fn every_flag_is_known_to_random() {
 
 #[test]
 fn the_examples_have_the_flags_that_are_named() {
-    let mut helps = HashMap::new();
+    let mut helps = Helps::default();
     for row in rows() {
-        let named: Vec<_> = code(row.here).filter_map(example_and_flag).collect();
-        assert!(row.is_nowhere() || named.iter().any(|(_, flag)| flag.is_some()), "{}: {}", row.flag, row.here);
-        for (name, flag) in named {
-            let help = helps.entry(name).or_insert_with(|| help(name));
-            assert!(flag.is_none_or(|flag| has_flag(help, flag)), "{}: {name} has no {flag:?}", row.flag);
-        }
+        let named: Vec<_> = code(row.here).filter(|code| example_and_rest(code).is_some()).collect();
+        assert!(row.is_nowhere() || named.iter().any(|code| code.contains(" --")), "{}: {}", row.flag, row.here);
+        named.into_iter().for_each(|code| helps.check(code));
     }
 }
 
 /// When this fails, the flag has come: its row can say where it is and which test shows it.
 #[test]
 fn what_is_nowhere_is_not_there() {
-    let helps = ["random", "criteo_kaggle", "criteo_terabyte"].map(|name| (name, help(name)));
+    let mut helps = Helps::default();
     let nowhere: Vec<Row> = rows().into_iter().filter(Row::is_nowhere).collect();
     assert!(!nowhere.is_empty());
     for row in nowhere {
-        for (name, help) in &helps {
-            assert!(!has_flag(help, row.flag), "{name} has {}: {}", row.flag, row.here);
+        for name in ["random", "criteo_kaggle", "criteo_terabyte"] {
+            assert!(!has_flag(helps.of(name), row.flag), "{name} has {}: {}", row.flag, row.here);
         }
     }
 }
@@ -189,11 +161,6 @@ fn what_is_nowhere_is_not_there() {
 fn the_tests_that_are_named_exist() {
     for row in rows() {
         assert!(code(row.shown_by).next().is_some(), "{}: shown by nothing", row.flag);
-        for test in code(row.shown_by) {
-            let (file, name) = test.split_once("::").unwrap_or_else(|| panic!("{test}: expected file::test"));
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-            let source = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{file}: {e}"));
-            assert!(source.contains(&format!("#[test]\nfn {name}()")), "{}: no test {test}", row.flag);
-        }
+        code(row.shown_by).for_each(check_test);
     }
 }

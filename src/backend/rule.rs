@@ -9,7 +9,7 @@ use dlrm_kernels::optim::AdamStep;
 /// Dense parameters are updated element by element. Of a table only the rows looked up in the
 /// batch change, and so does their state; duplicates were summed before, which the non-linear
 /// rules need. Formulas and defaults are PyTorch's (`torch.optim`) and, for the row-wise form, the
-/// reference's `RWSAdagrad`.
+/// reference's `RWSAdagrad`. The paper's figure 5 compares SGD and Adagrad.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UpdateRule {

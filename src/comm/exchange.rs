@@ -71,7 +71,7 @@ impl Communicator {
         })
     }
 
-    /// The same, and waits for it.
+    /// The same, and waits for it: the butterfly shuffle of paper section 3, figure 2.
     ///
     /// # Errors
     /// [`Error::Rank`](crate::Error::Rank) if a rank has ended.

@@ -1,4 +1,4 @@
-//! Rows of Criteo's display-advertising sets, as text and in memory.
+//! Rows of Criteo's display-advertising sets, as text and in memory (paper section 4.3).
 //!
 //! A line is tab-separated: a label (`0` or `1`), 13 signed integers `I1..I13`, and 26 ids
 //! `C1..C26` of up to eight hexadecimal digits. An empty integer or id is missing, and counts as

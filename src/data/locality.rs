@@ -7,7 +7,7 @@
 //! - [`share_of_hottest`](Locality::share_of_hottest): what share of the accesses the `k` rows met
 //!   most often have, that is the hit rate of a cache that keeps these for good;
 //! - [`stack_distances`](Locality::stack_distances): how many distinct rows lie between two
-//!   accesses to the same (the paper's section 4.1, Algorithm 1);
+//!   accesses to the same (the paper's section 4.2, Algorithm 1);
 //! - [`lru_hit_rate`](Locality::lru_hit_rate): what share of the accesses a cache of `k` rows
 //!   answers that drops the row which was not used for longest. An access hits exactly if its
 //!   stack distance is at most `k` (Mattson et al. 1970, "Evaluation techniques for storage
@@ -22,7 +22,7 @@ use lru_stack::LruStack;
 use rustc_hash::FxHashMap;
 use std::iter;
 
-/// Takes the accesses of one column in order.
+/// Takes the accesses of one column in order: the paper's Algorithm 1, faster.
 #[derive(Debug, Clone, Default)]
 pub struct LocalityProfiler {
     /// Ids in order of their first access. They may be any, hashes too.

@@ -1,6 +1,6 @@
 //! Random batches, draw for draw those of the public reference (`generate_dist_input_batch`,
 //! `generate_synthetic_input_batch` and `generate_random_output_batch` of its
-//! `dlrm_data_pytorch.py`; paper section 4).
+//! `dlrm_data_pytorch.py`; paper sections 4.1 and 4.2).
 
 mod config;
 
@@ -11,8 +11,8 @@ use crate::data::source::{BatchSource, Position};
 use crate::error::Result;
 use crate::random::Stream;
 
-/// A pass over random batches; every pass starts from the same point of the stream and is the same
-/// data.
+/// A pass over random batches (paper section 4.1; footnote 9 has a command line for them); every pass starts from the same
+/// point of the stream and is the same data.
 ///
 /// The draws of a batch, in order: its dense features, row-major; table after table, sample after
 /// sample, the number of ids (unless fixed) and the ids; its labels.

@@ -51,8 +51,8 @@ pub enum Transform {
 }
 
 impl Transform {
-    /// The transform of `x`, where `min` is the least value of all dense columns. Of rows that came later `x` may be
-    /// less; for [`LogShifted`](Self::LogShifted) it is then as if it were `min`.
+    /// The transform of `x`, of which the paper (section 4.3) has the logarithm; `min` is the least value of all dense
+    /// columns. Of rows that came later `x` may be less; for [`LogShifted`](Self::LogShifted) it is then as if it were `min`.
     #[inline]
     pub fn apply(self, x: f32, min: f32) -> f32 {
         match self {

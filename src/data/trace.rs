@@ -1,4 +1,4 @@
-//! Synthetic traces of ids with the locality of a real one (paper section 4.1).
+//! Synthetic traces of ids with the locality of a real one (paper section 4.2).
 //!
 //! [`trace_profile`] (Algorithm 1) turns a trace into stack distances: how many distinct ids were
 //! met since the same id came last. Their [`StackDistribution`] is small, says little about who
@@ -28,8 +28,7 @@ pub struct TraceProfile {
 /// [`LocalityProfiler`](super::locality::LocalityProfiler) has the same distances in `O(n·log
 /// distinct)`, for traces with little locality.
 ///
-/// As in the reference an immediate repeat has distance 1; the paper's text would have it 0, which
-/// stands for a new id.
+/// As in the paper's line 2, 0 stands for a new id; so an immediate repeat, which is at the top, has distance 1.
 pub fn trace_profile(trace: &[u64]) -> TraceProfile {
     let mut stack: Vec<u64> = Vec::new(); // most recent last
     let mut profile = TraceProfile::default();
@@ -51,7 +50,8 @@ pub fn trace_profile(trace: &[u64]) -> TraceProfile {
     profile
 }
 
-/// The distribution of stack distances of a trace, and the ids to generate traces of.
+/// The distribution of stack distances of a trace, and the ids to generate traces of: `p` and `u` of paper section 4.2,
+/// whose figure 3 draws `p`.
 ///
 /// The file that [`read`](Self::read) and [`write`](Self::write) know is the reference's: three
 /// lines of numbers separated by commas, one for each field below.

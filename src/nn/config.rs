@@ -67,7 +67,7 @@ pub struct DlrmConfig {
 
 impl DlrmConfig {
     /// The reference's model for Criteo Kaggle rows (`bench/dlrm_s_criteo_kaggle.sh`; paper
-    /// section 5.1), with tables of the given sizes: 13-512-256-64-16, top 512-256-1.
+    /// section 5.1, figure 5), with tables of the given sizes: 13-512-256-64-16, top 512-256-1.
     pub fn criteo_kaggle(num_embeddings: Vec<usize>) -> Self {
         DlrmConfig {
             dense_features: 13,

@@ -56,8 +56,8 @@ impl Dlrm {
         Ok(Self::around(embeddings, config, params, stream))
     }
 
-    /// The same model as one of several ranks has it: the MLPs, and this rank's [shards](ShardedEmbeddings) of the
-    /// tables. Every rank makes it, with the same `config`, `placement` and state of `stream`.
+    /// The same model as one of several ranks has it (paper section 3): the MLPs, and this rank's
+    /// [shards](ShardedEmbeddings) of the tables. Every rank makes it, with the same `config`, `placement` and state of `stream`.
     ///
     /// # Errors
     /// As [`new`](Self::new) and [`ShardedEmbeddings::new`]; [`Error::Config`](crate::Error::Config) if tables are

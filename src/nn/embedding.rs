@@ -11,7 +11,8 @@ use crate::parameters::{Parameters, TableId};
 use crate::random::Stream;
 use crate::tape::{Tape, Var};
 
-/// One table: bags of ids to pooled vectors (`B × 1 × D`).
+/// One table: bags of ids to pooled vectors (`B × 1 × D`). A bag of one id gives its row of the table (paper section 2.1.1,
+/// equation 1).
 #[derive(Debug, Clone, Copy)]
 pub struct EmbeddingBag {
     /// The table.

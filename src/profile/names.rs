@@ -1,7 +1,7 @@
 //! What the reference's programs call the operations.
 
-/// The operators of the reference's Caffe2 and PyTorch programs that do the work of `operator`, in this order: those
-/// whose times the paper's figure 6 shows. Gradients have Caffe2's name with `Gradient`, and autograd's node.
+/// The operators of the reference's Caffe2 and PyTorch programs that do the work of `operator`, in this order: those of
+/// the paper's table 1, and what else its figure 6 shows the times of. Gradients have Caffe2's name with `Gradient`, and autograd's node.
 /// `None` if those programs have no operator of the kind, as for packing.
 pub fn reference_operators(operator: &str) -> Option<[&'static str; 2]> {
     Some(match operator {

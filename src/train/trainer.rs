@@ -17,7 +17,7 @@ use crate::parameters::{Norms, Parameters};
 use crate::tape::{Tape, Var};
 use crate::tensor::Tensor;
 
-/// A model with all that changes while it learns.
+/// A model with all that changes while it learns: what the paper's experiments (section 5) have in hand.
 #[derive(Debug)]
 pub struct Trainer<M> {
     pub(super) model: M,

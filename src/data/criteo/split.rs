@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// Rows in order of time, day by day. All days but the last train; the last tests.
+/// Rows in order of time, day by day. All days but the last train; the last tests (paper section 4.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimeSplit {
     days: Vec<usize>,

@@ -36,7 +36,7 @@ pub enum Distribution {
     },
 }
 
-/// What random batches look like.
+/// What random batches look like (paper section 4.1, whose footnote 3 names the flags for the number of ids).
 #[derive(Debug, Clone, PartialEq)]
 pub struct RandomConfig {
     /// Dense features a sample; may be 0.
