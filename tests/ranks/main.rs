@@ -2,6 +2,7 @@
 
 #[cfg(feature = "mpi")]
 mod mpi;
+mod placement;
 
 use dlrm::backend::{Cpu, LossKind, Pooling};
 use dlrm::comm::{Communicator, threads};
