@@ -26,6 +26,7 @@
 //! # Ok::<(), dlrm::Error>(())
 //! ```
 
+mod agree;
 mod exchange;
 #[cfg(feature = "mpi")]
 mod mpi;

@@ -76,7 +76,7 @@ impl ShardedEmbeddings {
     ///
     /// # Errors
     /// [`Error::Config`] if `stream` is NumPy's, which cannot be drawn from in parts; [`Error::Rank`] if another rank has
-    /// another placement, or has ended.
+    /// another placement, which all ranks are told, or has ended.
     pub fn new(
         params: &mut Parameters,
         num_embeddings: &[usize],

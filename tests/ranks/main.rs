@@ -2,6 +2,7 @@
 
 #[cfg(feature = "mpi")]
 mod mpi;
+mod placement;
 mod trainer;
 
 use dlrm::backend::{Cpu, LossKind, Pooling};

@@ -124,14 +124,10 @@ impl Placement {
     /// Whether every rank has the same placement.
     ///
     /// # Errors
-    /// [`Error::Rank`] with the first rank that has another one, or has ended.
+    /// As [`Communicator::agree`].
     pub fn agree(&self, comm: &Communicator) -> Result<()> {
-        let mine = format!("{:?}", self.shards);
-        let all = comm.all_gather(mine.as_bytes())?;
-        match (0..comm.size()).find(|&rank| all.part(rank) != mine.as_bytes()) {
-            None => Ok(()),
-            Some(rank) => Err(Error::Rank { rank, message: "has another placement of tables".into() }),
-        }
+        let lines: String = self.shards.iter().map(|shard| format!("{shard} = rank {}\n", shard.rank)).collect();
+        comm.agree("placement of tables", &lines)
     }
 }
 
