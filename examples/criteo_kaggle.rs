@@ -141,7 +141,7 @@ fn train(args: &Args) -> Result<()> {
         };
         Ok(changed(rows, args.range.change()))
     };
-    let Trained { model, rows, split, record } = run(&args.train, &RECIPE, read)?;
+    let Some(Trained { model, rows, split, record }) = run(&args.train, &RECIPE, read)? else { return Ok(()) };
     if let Some(probabilities) = probabilities {
         let (labels, linear) = linear_model(args, &*rows, &split)?;
         let ceiling = auc(&probabilities[split.test(args.train.full_test)], &labels);

@@ -16,11 +16,11 @@
 mod support;
 
 use clap::{CommandFactory, Parser};
-use dlrm::Result;
 use dlrm::data::criteo::Dataset;
 use dlrm::data::source::Samples;
 use dlrm::data::teacher::{Teacher, TeacherConfig};
 use dlrm::metrics::Evaluation;
+use dlrm::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use support::cache::check_text;
@@ -105,6 +105,9 @@ fn train(args: &mut Args) -> Result<Vec<Evaluation>> {
     }
     let (json, save_model) = (args.train.json.clone(), args.train.checkpoint.save_model.clone());
     let (tensorboard, report) = (args.train.watch.tensorboard.clone(), args.train.watch.report.clone());
+    if args.train.ranks.mpi {
+        return Err(Error::Config("--mpi: expected one run, and this is one a seed; criteo_kaggle takes it".into()));
+    }
     let mut evaluations = Vec::new();
     for seed in args.seeds.clone() {
         eprintln!("seed {seed}");
@@ -114,8 +117,8 @@ fn train(args: &mut Args) -> Result<Vec<Evaluation>> {
         args.train.watch.report = report.as_deref().map(|path| numbered(path, seed));
         args.train.checkpoint.save_model = save_model.as_deref().map(|path| numbered(path, seed));
         args.train.check_files(args.data.as_slice())?;
-        let Trained { record, .. } = run(&args.train, &RECIPE, || read(args))?;
-        evaluations.push(record.evaluation);
+        let trained = run(&args.train, &RECIPE, || read(args))?;
+        evaluations.extend(trained.map(|Trained { record, .. }| record.evaluation));
     }
     Ok(evaluations)
 }

@@ -1,9 +1,11 @@
 //! Flags about a model that is kept or was kept.
 
 use super::model_flags::{ModelConfig, ModelFlags};
+use super::ranks;
 use clap::Args;
 use dlrm::backend::Backend;
 use dlrm::checkpoint::{self, Checkpoint};
+use dlrm::comm::Communicator;
 use dlrm::data::source::Samples;
 use dlrm::nn::Model;
 use dlrm::{Batch, Error, Parameters, Result, Stream};
@@ -59,16 +61,17 @@ impl CheckpointFlags {
         backend: Arc<dyn Backend>,
         rows: &dyn Samples,
         seed: u64,
+        comm: Option<&Arc<Communicator>>,
         new: impl FnOnce() -> Result<ModelConfig>,
     ) -> Result<(ModelConfig, Box<dyn Model>, Parameters)> {
         let Some(path) = &self.load_model else {
             let (config, mut params) = (new()?, Parameters::new(backend));
-            let model = config.build(&mut params, &mut Stream::native(seed))?;
+            let model = ranks::build(&config, comm, &mut params, &mut Stream::native(seed))?;
             return Ok((config, model, params));
         };
         eprintln!("reading {}", path.display());
         let (config, mut file) = (self.shape(rows, new)?, Checkpoint::open(path)?);
-        let (model, params) = file.read(backend, |params, stream| config.build(params, stream))?;
+        let (model, params) = file.read(backend, |params, stream| ranks::build(&config, comm, params, stream))?;
         Ok((config, model, params))
     }
 

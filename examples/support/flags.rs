@@ -9,6 +9,7 @@ use super::model_flags::ModelFlags;
 use super::options::OptionFlags;
 use super::profile::ProfileFlags;
 use super::quantize::QuantizeFlags;
+use super::ranks_flags::RanksFlags;
 use super::run_flags::RunFlags;
 use super::watch_flags::WatchFlags;
 use super::{Widths, positive};
@@ -74,6 +75,8 @@ pub struct TrainFlags {
     pub threads: u16,
     #[command(flatten)]
     pub backend: BackendFlags,
+    #[command(flatten)]
+    pub ranks: RanksFlags,
     /// Test every so many steps, besides at the end of each pass.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub test_freq: Option<u64>,

@@ -25,6 +25,8 @@ pub mod new_rows;
 pub mod options;
 pub mod profile;
 pub mod quantize;
+pub mod ranks;
+pub mod ranks_flags;
 pub mod report;
 pub mod run_flags;
 pub mod signals;

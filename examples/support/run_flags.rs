@@ -3,9 +3,11 @@
 use super::checkpoint_flags::fits;
 use super::flags::{Recipe, TrainFlags};
 use super::model_flags::ModelConfig;
+use super::ranks;
 use clap::{Args, ValueEnum};
 use dlrm::backend::Backend;
 use dlrm::checkpoint::{Checkpoint, CheckpointDir};
+use dlrm::comm::Communicator;
 use dlrm::data::criteo::TimeSplit;
 use dlrm::data::source::Samples;
 use dlrm::nn::Model;
@@ -114,6 +116,7 @@ pub fn begin(
     backend: Arc<dyn Backend>,
     (rows, split): (&dyn Samples, &TimeSplit),
     kept: Option<Kept>,
+    comm: Option<&Arc<Communicator>>,
     plan: &mut dyn FnMut(&ModelConfig) -> Result<()>,
 ) -> Result<Begun> {
     let new = || flags.model.config(flags.config(recipe, rows.num_embeddings())?);
@@ -121,7 +124,7 @@ pub fn begin(
     let Some(mut file) = file else {
         let config = flags.checkpoint.shape(rows, new)?;
         plan(&config)?;
-        let (config, model, params) = flags.checkpoint.model(backend, rows, flags.seed, || Ok(config))?;
+        let (config, model, params) = flags.checkpoint.model(backend, rows, flags.seed, comm, || Ok(config))?;
         let checkpoints = dir.map(|dir| saving(flags, recipe, dir, &config, (rows, split))).transpose()?;
         return Ok(Begun { config, model, params, checkpoints, file: None });
     };
@@ -134,7 +137,7 @@ pub fn begin(
     fits(file.path(), &config, &rows.num_embeddings())?;
     plan(&config)?;
     eprintln!("going on from step {}, {}", file.step()?, file.path().display());
-    let (model, params) = file.read(backend, |params, stream| config.build(params, stream))?;
+    let (model, params) = file.read(backend, |params, stream| ranks::build(&config, comm, params, stream))?;
     Ok(Begun { config, model, params, checkpoints: Some(checkpoints), file: Some(file) })
 }
 

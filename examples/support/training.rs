@@ -7,13 +7,16 @@ use super::memory::Planned;
 use super::mlperf::MlPerf;
 use super::model_flags::ModelConfig;
 use super::profile::Profile;
+use super::ranks::Quiet;
 use super::run_flags::{self, Begun, Kept};
 use super::watch_flags::Watchers;
-use super::{profile, report, signals};
+use super::{cpu, profile, ranks, report, signals};
+use dlrm::comm::Communicator;
 use dlrm::data::criteo::TimeSplit;
 use dlrm::data::source::{Order, Prefetch, RowSource, Samples};
 use dlrm::train::{Observer, Record, Report, Schedule, Trainer};
 use dlrm::{Error, Result};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Rows a batch when testing: only memory depends on it.
@@ -32,22 +35,46 @@ pub struct Trained {
     pub record: Record,
 }
 
-/// Reads rows with `read`, trains and tests on them, and prints the report.
+/// Reads rows with `read`, trains and tests on them, and prints the report. Of the processes of several ranks the first
+/// returns what it ends with.
 pub fn run(
     flags: &TrainFlags,
     recipe: &Recipe,
     read: impl FnOnce() -> Result<Box<dyn Samples>> + Send,
+) -> Result<Option<Trained>> {
+    ranks::check(flags)?;
+    if !flags.ranks.mpi {
+        return run_process(flags, recipe, read, None).map(Some);
+    }
+    let read = Mutex::new(Some(read));
+    flags.ranks.run(|comm| run_process(flags, recipe, once(&read), Some(comm)))
+}
+
+/// What one of those who may ask gets.
+fn once<T>(of: &Mutex<Option<T>>) -> T {
+    of.lock().unwrap_or_else(PoisonError::into_inner).take().expect("asked for once")
+}
+
+/// The same in one process, which is a rank if there is a `comm`.
+fn run_process(
+    flags: &TrainFlags,
+    recipe: &Recipe,
+    read: impl FnOnce() -> Result<Box<dyn Samples>> + Send,
+    comm: Option<Arc<Communicator>>,
 ) -> Result<Trained> {
+    let is_first = ranks::is_first(comm.as_ref());
     // What is wrong with the flags is said before any row is read.
     flags.policy(recipe, u32::MAX as usize)?;
     profile::check(flags.profile.profile.as_deref())?;
     flags.loss.kind()?;
     flags.checkpoint.check(&flags.model)?;
     flags.model.config(flags.config(recipe, vec![1; 26])?)?;
-    let chosen = flags.backend.open(flags.threads.into())?;
+    let asked = flags.threads.into();
+    let threads = comm.as_ref().map_or(Ok(asked), |comm| flags.ranks.threads(comm, asked))?;
+    let chosen = flags.backend.open(threads)?;
     let kept = flags.run.open()?;
     let steps = kept.as_ref().map_or(Ok(0), Kept::step)?;
-    let mut watch = flags.watch.watchers(flags.json.as_deref(), steps)?;
+    let mut watch = if is_first { flags.watch.watchers(flags.json.as_deref(), steps)? } else { Watchers::of(Quiet) };
     let (start, mut read, mut rows) = (Instant::now(), Some(read), None);
     chosen.backend().scope(&mut || rows = read.take().map(|read| read()));
     let rows = changed(rows.expect("read once")?, flags.buckets.change());
@@ -58,20 +85,32 @@ pub fn run(
     }
     let too_few = || Error::Config("the last day is to test on, those before to train on, but one has no row".into());
     let split = TimeSplit::of_days(days).ok_or_else(too_few)?;
-    eprintln!(
-        "{} rows in {:.1} s: {} to train on, {} to test on",
-        rows.rows(),
-        reading.as_secs_f64(),
-        split.train().len(),
-        split.test(flags.full_test).len()
-    );
     let (train_rows, test_rows) = (split.train().len(), split.test(flags.full_test).len());
+    if is_first {
+        let seconds = reading.as_secs_f64();
+        eprintln!("{} rows in {seconds:.1} s: {train_rows} to train on, {test_rows} to test on", rows.rows());
+    }
     tracing::info!(rows = rows.rows(), train_rows, test_rows, seconds = reading.as_secs_f64(), "rows");
-    let (model, records) = train(flags, recipe, &chosen, (&*rows, &split), kept, &mut watch)?;
+    let data = (&*rows, &split);
+    let (model, records) = match (comm, flags.ranks.ranks) {
+        (None, Some(_)) => {
+            let of_first = Mutex::new(Some((kept, watch)));
+            let first = flags.ranks.run(|comm| {
+                let cpu = Chosen::Cpu(cpu(flags.ranks.threads(&comm, asked)?)?);
+                let others = || (None, Watchers::of(Quiet));
+                let (kept, mut watch) = if comm.rank() == 0 { once(&of_first) } else { others() };
+                train(flags, recipe, &cpu, data, kept, &mut watch, Some(&comm))
+            })?;
+            first.expect("rank 0 is in this process")
+        }
+        (comm, _) => train(flags, recipe, &chosen, data, kept, &mut watch, comm.as_ref())?,
+    };
     let record = records.into_iter().last().expect("a pass ends with an evaluation");
     let trained = if flags.checkpoint.inference_only { 0 } else { split.train().len() as u64 * flags.epochs };
     tracing::info!(steps = record.step, "end");
-    print!("{}", Report { record: &record, rows: trained, reading });
+    if is_first {
+        print!("{}", Report { record: &record, rows: trained, reading });
+    }
     Ok(Trained { model, rows, split, record })
 }
 
@@ -82,20 +121,30 @@ fn train(
     (rows, split): (&dyn Samples, &TimeSplit),
     kept: Option<Kept>,
     watch: &mut Watchers,
+    comm: Option<&Arc<Communicator>>,
 ) -> Result<(&'static str, Vec<Record>)> {
+    let (is_first, [rank, size]) = (ranks::is_first(comm), ranks::of(comm));
     let backend = chosen.backend();
     let (watched, profile) = profile::backend(&backend, flags.profile.profile.as_deref())?;
     let (watched, timed) = report::timed(watched, profile.as_ref(), flags.watch.report.is_some())?;
     let mut memory = None;
     let mut plan = |config: &ModelConfig| {
-        memory = Planned::of_run(flags, chosen, config, (rows, split))?;
+        // It is of a whole model.
+        if comm.is_none() {
+            memory = Planned::of_run(flags, chosen, config, (rows, split))?;
+        }
         Ok(())
     };
     let Begun { config, model, params, mut checkpoints, file } =
-        run_flags::begin(flags, recipe, watched, (rows, split), kept, &mut plan)?;
-    signals::listen();
+        run_flags::begin(flags, recipe, watched, (rows, split), kept, comm, &mut plan)?;
+    if is_first || flags.ranks.mpi {
+        signals::listen();
+    }
     let count = params.count();
-    eprintln!("{count} parameters, {:.1} MB; {}", 4e-6 * count as f64, backend.describe());
+    if is_first {
+        let of_rank = if size > 1 { " on rank 0" } else { "" };
+        eprintln!("{count} parameters{of_rank}, {:.1} MB; {}", 4e-6 * count as f64, backend.describe());
+    }
     tracing::info!(parameters = count, backend = backend.describe(), "model");
     let policy = flags.policy(recipe, split.train().len())?;
     if flags.watch.mlperf_logging {
@@ -108,8 +157,8 @@ fn train(
         let (dir, megabytes) = (checkpoints.dir().path(), 1e-6 * trainer.checkpoint_bytes() as f64);
         eprintln!("checkpoints in {}, by way of a copy of {megabytes:.1} MB in memory", dir.display());
     }
-    let train = RowSource::new(rows, split.train(), flags.batch_size as usize, flags.order());
-    let test = || RowSource::new(rows, split.test(flags.full_test), TEST_BATCH, Order::InOrder);
+    let train = RowSource::new(rows, split.train(), flags.batch_size as usize, flags.order()).share(rank, size);
+    let test = || RowSource::new(rows, split.test(flags.full_test), TEST_BATCH, Order::InOrder).share(rank, size);
     let schedule = Schedule { epochs: flags.epochs, test_freq: flags.test_freq };
     profile.iter().for_each(Profile::start);
     timed.iter().for_each(|timed| drop(timed.take()));
@@ -130,6 +179,7 @@ fn train(
     profile.map_or(Ok(()), |profile| profile.finish_with(operators.iter().cloned()))?;
     flags.checkpoint.save(&config, trainer.params(), rows)?;
     memory.iter().for_each(Planned::print_peak);
+    comm.filter(|_| is_first).into_iter().for_each(|comm| ranks::print_traffic(comm));
     if let Some(path) = &flags.watch.report {
         report::write(path, watch, &mut trainer, &mut test(), &records, &operators)?;
     }

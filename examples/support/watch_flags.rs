@@ -56,6 +56,11 @@ pub struct Watchers {
 }
 
 impl Watchers {
+    /// That one alone.
+    pub fn of(one: impl Observer + Send + 'static) -> Self {
+        Watchers { all: vec![Box::new(one)], history: None, began: SystemTime::now() }
+    }
+
     /// One more.
     pub fn push(&mut self, one: impl Observer + Send + 'static) {
         self.all.push(Box::new(one));

@@ -51,7 +51,8 @@ pub trait Observer {
         false
     }
 
-    /// Called after every evaluation, before [`on_evaluation`](Self::on_evaluation), with the parameters that were tested.
+    /// Called after every evaluation, before [`on_evaluation`](Self::on_evaluation), with the parameters that were
+    /// tested; not where they are with several ranks.
     ///
     /// # Errors
     /// As there.

@@ -5,6 +5,7 @@
 //! still runs: as soon as those of some layers are whole, in buckets, the top MLP's first. At its end the ranks tell one
 //! another in one more exchange what each has to say of the step ([`Word`]), and take the same decisions from there on.
 
+use super::state::Setting;
 use super::trainer::Trainer;
 use crate::comm::Communicator;
 use crate::error::{Error, Fault, Result};
@@ -60,6 +61,13 @@ impl<M: Model> Trainer<M> {
             self.update();
         }
         Ok(loss)
+    }
+
+    /// Whether all ranks are to do the same, as far as `settings` say.
+    pub(super) fn agree_on(&self, settings: &[Setting]) -> Result<()> {
+        let Some(shards) = self.model().shards() else { return Ok(()) };
+        let lines: Vec<_> = settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        shards.comm().agree("run", &lines.join("\n"))
     }
 
     fn shards(&self) -> &ShardedEmbeddings {

@@ -92,6 +92,7 @@ impl<M: Model> Trainer<M> {
         if let Some(checkpoints) = &mut around.checkpoints {
             checkpoints.reserve(&**self.params.backend(), self.run_tensors(&Best::new(self.options.stopping)));
         }
+        self.agree_on(&[self.settings(), around.settings(), around.epochs()].concat())?;
         let mut run = self.begin(around)?;
         let mut window = Window::new(self.looks, self.options.accumulate);
         let mut stop = run.records.last().and_then(|record| run.best.stop(record));
@@ -257,7 +258,9 @@ impl<M: Model> Trainer<M> {
             test_seconds: start.elapsed().as_secs_f64(),
         };
         let stop = run.best.test(&mut record, &self.params);
-        around.observer.on_parameters(self.steps, &self.params)?;
+        if self.model().shards().is_none() {
+            around.observer.on_parameters(self.steps, &self.params)?;
+        }
         around.observer.on_evaluation(&record)?;
         run.records.push(record);
         run.pass.resume();
@@ -274,6 +277,11 @@ impl Around<'_> {
     pub(super) fn is_due(&self, step: u64) -> bool {
         let save = self.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.due(step));
         save || self.test_is_due(step) || self.observer.interrupted()
+    }
+
+    /// What a run that goes on may have more of, and ranks have the same of.
+    fn epochs(&self) -> Vec<Setting> {
+        vec![("passes".into(), self.schedule.epochs.to_string())]
     }
 
     /// What the result depends on, as far as the sources and the schedule know.
