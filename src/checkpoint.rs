@@ -48,6 +48,19 @@
 //! and whichever call of the file system fails, or whenever the machine stops, the directory has the checkpoint before or
 //! the new one, whole. Another instruction set goes on as well, but sums in another order.
 //!
+//! # Of several ranks
+//!
+//! Ranks that [share the tables](crate::nn::ShardedEmbeddings) of a model write one file, the same that one process would
+//! write, and all at once ([`save_sharded`], [`CheckpointDir::open_on_ranks`]): rank 0 begins it and writes what all have,
+//! each rank writes its rows of the tables where they belong (of a table that is cut between columns its run of each row),
+//! and brings them to the disk; when all have said so, rank 0 writes the header and gives the file its name. The checksum
+//! of a tensor, which nobody has as a whole, is added up from those of the parts. What fails on one rank fails on all, in
+//! the same words, and nothing half-written stays.
+//!
+//! Any number of ranks with any placement reads such a file, or one process does: the names and shapes are those of whole
+//! tables. Each rank reads its own rows alone, and all find out together whether a table is damaged. All ranks have to see
+//! one file system; one that does not is named.
+//!
 //! The format is read and written here and not by the crate `safetensors` since (1) that wants the whole file as one slice,
 //! so a map, and a damaged disk or a file cut short meanwhile would end the process; here a table is read into its place
 //! piece by piece and nothing is held twice; (2) its errors do not name the tensor; (3) it writes metadata in any order, so
@@ -79,36 +92,29 @@ compile_error!("checkpoints are little-endian numbers, which are read and writte
 
 mod dir;
 mod files;
+mod fill;
 mod header;
+mod ranks;
 mod reader;
 mod run;
+mod shared;
 mod snapshot;
+mod sum;
+mod tensor;
 mod writer;
 
 pub use dir::CheckpointDir;
+pub(crate) use ranks::{agree, poll};
 pub use reader::Checkpoint;
+pub(crate) use shared::SharedFile;
 pub(crate) use snapshot::{About, Snapshot};
-pub use writer::{check_path, save};
+pub(crate) use tensor::{NamedTensor, parameters, tensors, values};
+pub use writer::{check_path, save, save_sharded};
 
-use crate::parameters::{DenseParameter, Parameters, Table};
+use crate::parameters::{DenseParameter, Table};
 
 /// Numbers that are read or written at a time: what is summed is then still in the cache.
 const PIECE: usize = 1 << 18;
-
-/// A tensor to be written.
-#[derive(Debug, Clone)]
-pub(crate) struct NamedTensor<'a> {
-    pub name: String,
-    pub shape: Vec<u64>,
-    pub values: &'a [f32],
-}
-
-/// The parameters as tensors: tables, then dense ones.
-pub(crate) fn tensors(params: &Parameters) -> impl Iterator<Item = NamedTensor<'_>> {
-    let tables = params.tables().iter().map(|t| (t.name(), table_shape(t), t.values()));
-    let dense = params.dense().iter().map(|p| (p.name(), dense_shape(p), p.value().as_slice()));
-    tables.chain(dense).map(|(name, shape, values)| NamedTensor { name: name.into(), shape, values })
-}
 
 /// The shape of a dense parameter as a tensor.
 fn dense_shape(parameter: &DenseParameter) -> Vec<u64> {

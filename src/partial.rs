@@ -18,10 +18,18 @@ impl Partial {
     /// # Errors
     /// As [`check_output`].
     pub fn beside(output: &Path, what: &str) -> Result<Partial> {
+        Partial::of_process(std::process::id(), output, what)
+    }
+
+    /// The same in another process.
+    ///
+    /// # Errors
+    /// As [`check_output`].
+    pub fn of_process(id: u32, output: &Path, what: &str) -> Result<Partial> {
         check_output(output)?;
         let mut partial = std::ffi::OsString::from(".");
         partial.push(output.file_name().unwrap_or_default());
-        partial.push(format!(".{}.{what}", std::process::id()));
+        partial.push(format!(".{id}.{what}"));
         Ok(Partial { path: output.with_file_name(partial), output: output.to_owned() })
     }
 
@@ -59,12 +67,13 @@ impl Partial {
 pub(crate) fn publish(from: &Path, to: &Path) -> Result<()> {
     let rename = || {
         fs::rename(from, to)?;
-        File::open(folder(to))?.sync_all()
+        File::open(folder_of(to))?.sync_all()
     };
     rename().map_err(|e| Error::io(to, e))
 }
 
-fn folder(of: &Path) -> &Path {
+/// The folder that a file is in.
+pub(crate) fn folder_of(of: &Path) -> &Path {
     of.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -80,7 +89,7 @@ pub(crate) fn check_output(output: &Path) -> Result<()> {
     if output.metadata().is_ok_and(|meta| !meta.is_file()) {
         return Err(Error::file(output, "a device or a pipe, expected the name of a file to write"));
     }
-    let folder = fs::metadata(folder(output)).map_err(|e| Error::io(output, e))?;
+    let folder = fs::metadata(folder_of(output)).map_err(|e| Error::io(output, e))?;
     if folder.is_dir() { Ok(()) } else { Err(Error::io(output, io::ErrorKind::NotADirectory.into())) }
 }
 

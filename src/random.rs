@@ -136,7 +136,7 @@ impl Stream {
 }
 
 impl Stream {
-    fn is_none(&self) -> bool {
+    pub(crate) fn is_none(&self) -> bool {
         matches!(self.words, Words::None)
     }
 }

@@ -1,7 +1,11 @@
 //! A directory of the checkpoints of one run.
 
+mod ranks;
+
 use super::files::{Disk, FileSystem};
 use super::reader::Checkpoint;
+use super::{Snapshot, writer};
+use crate::comm::Communicator;
 use crate::error::{Error, Result};
 use std::fs::{File, TryLockError};
 use std::io::{self, BufWriter, Write};
@@ -26,6 +30,8 @@ pub struct CheckpointDir {
     _lock: Option<File>,
     /// Whether it was not there before.
     made: bool,
+    /// The ranks that have it together.
+    comm: Option<Arc<Communicator>>,
 }
 
 /// Around the step in a file's name.
@@ -70,7 +76,7 @@ impl CheckpointDir {
         files: Arc<dyn FileSystem>,
         lock: Option<File>,
     ) -> Result<CheckpointDir> {
-        let dir = CheckpointDir { path: path.to_owned(), keep, files, _lock: lock, made: false };
+        let dir = CheckpointDir { path: path.to_owned(), keep, files, _lock: lock, made: false, comm: None };
         for name in dir.list()? {
             let left = name.strip_prefix('.').and_then(|name| name.strip_suffix(PART));
             if left.and_then(step_of).is_some() {
@@ -91,6 +97,11 @@ impl CheckpointDir {
         self.path.join(name(step))
     }
 
+    /// Where it lies until it is whole.
+    fn part(&self, step: u64) -> PathBuf {
+        self.path.join(format!(".{}{PART}", name(step)))
+    }
+
     /// The steps there are checkpoints of, by their names, oldest first.
     ///
     /// # Errors
@@ -102,12 +113,14 @@ impl CheckpointDir {
     }
 
     /// The newest checkpoint that is whole, if there is any; those that are newer and torn, cut short, changed or
-    /// foreign are told to `refused`. Each is read from front to back for that.
+    /// foreign are told to `refused`. Each is read from front to back for that. Ranks all call it, read a share each,
+    /// and find the same.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::File`] if there are checkpoints, and none of them is good.
+    /// [`Error::Io`]; [`Error::File`] if there are checkpoints, and none of them is good. [`Error::Rank`] if a rank can
+    /// no longer be reached.
     pub fn newest(&self, mut refused: impl FnMut(&Error)) -> Result<Option<Checkpoint>> {
-        let steps = self.steps()?;
+        let steps = self.agreed_steps()?;
         for &step in steps.iter().rev() {
             match self.good(step) {
                 Ok(file) => return Ok(Some(file)),
@@ -123,19 +136,31 @@ impl CheckpointDir {
     }
 
     fn good(&self, step: u64) -> Result<Checkpoint> {
-        let mut file = Checkpoint::open(self.file(step))?;
+        let path = self.file(step);
+        let mut file = match &self.comm {
+            None => Checkpoint::open(path)?,
+            Some(comm) => Checkpoint::open_on_ranks(path, comm)?,
+        };
         let found = file.step()?;
         if found != step {
             return Err(Error::file(file.path(), format!("of step {found}, expected that of its name")));
         }
-        file.verify()?;
+        match &self.comm {
+            None => file.verify()?,
+            Some(comm) => file.verify_on_ranks(comm)?,
+        }
         Ok(file)
+    }
+
+    /// Writes all of a copy as the checkpoint of a step, and returns how many bytes it has.
+    pub(crate) fn save(&self, step: u64, snapshot: &Snapshot) -> Result<u64> {
+        self.write(step, |file| writer::write(file, snapshot.metadata().clone(), &snapshot.tensors()))
     }
 
     /// Writes the checkpoint of a step, and returns how many bytes it has. If anything goes wrong, nothing has its
     /// name that did not have it before, or it is whole.
-    pub(crate) fn write(&self, step: u64, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<u64> {
-        let (path, part) = (self.file(step), self.path.join(format!(".{}{PART}", name(step))));
+    fn write(&self, step: u64, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<u64> {
+        let (path, part) = (self.file(step), self.part(step));
         let written = || {
             let mut file = Counted(BufWriter::with_capacity(1 << 20, self.files.create(&part)?), 0);
             write(&mut file)?;

@@ -1,14 +1,17 @@
 //! What a directory of checkpoints needs of a file system.
 
 use std::fmt::Debug;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, Write};
 use std::path::Path;
 
 /// The calls that can go wrong; a test has each of them fail.
 pub(crate) trait FileSystem: Debug + Send + Sync {
     /// Makes a file, or empties it.
     fn create(&self, path: &Path) -> io::Result<Box<dyn Output>>;
+
+    /// Opens a file that is there, to write into it.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Output>>;
 
     /// Gives a file another name, in place of what has it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
@@ -24,7 +27,7 @@ pub(crate) trait FileSystem: Debug + Send + Sync {
 }
 
 /// A file that is being written.
-pub(crate) trait Output: Write + Send {
+pub(crate) trait Output: Write + Seek + Send {
     /// Waits until what was written is on the disk.
     fn sync(&self) -> io::Result<()>;
 }
@@ -36,6 +39,10 @@ pub(crate) struct Disk;
 impl FileSystem for Disk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn Output>> {
         Ok(Box::new(File::create(path)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Output>> {
+        Ok(Box::new(OpenOptions::new().write(true).open(path)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -34,11 +34,6 @@ impl Entry {
         let len = 4 * shape.iter().product::<u64>();
         Entry { dtype: DTYPE.into(), shape, data_offsets: [start, start + len] }
     }
-
-    /// How many numbers there are.
-    pub fn numbers(&self) -> u64 {
-        (self.data_offsets[1] - self.data_offsets[0]) / 4
-    }
 }
 
 /// The metadatum that is a checksum of the header itself: of its JSON and the spaces after it, with eight zeros in the

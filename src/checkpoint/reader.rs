@@ -1,16 +1,17 @@
 //! A file to parameters.
 
 use super::header::{Entry, Header, MAX_LEN};
-use super::{BEST, CONFIG, CRC_PREFIX, NUMBERS, PIECE, VOCABULARY, crc_text, dense_shape, is_state, table_shape};
+use super::sum::PartSum;
+use super::{BEST, CONFIG, CRC_PREFIX, NUMBERS, NamedTensor, VOCABULARY, crc_text, is_state, parameters};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
+use crate::nn::Model;
 use crate::parameters::{DenseId, Parameters};
 use crate::random::Stream;
-use crc32fast::Hasher;
 use serde::de::DeserializeOwned;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,11 +19,13 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Checkpoint {
     path: PathBuf,
-    file: File,
+    pub(super) file: File,
     pub(super) header: Header,
+    /// Checksum of the header's bytes.
+    pub(super) header_sum: u32,
     sums: Sums,
     /// Where the numbers begin.
-    data_at: u64,
+    pub(super) data_at: u64,
 }
 
 /// Checksums of the numbers.
@@ -74,9 +77,10 @@ impl Checkpoint {
         let mut bytes = vec![0; size as usize];
         file.read_exact(&mut bytes).map_err(io)?;
         let fault = |message| Error::file(path, message);
+        let header_sum = crc32fast::hash(&bytes);
         let header = Header::decode(&mut bytes, rest - size).map_err(fault)?;
         let sums = Sums::of(&header).map_err(fault)?;
-        Ok(Checkpoint { path: path.to_owned(), file, header, sums, data_at: 8 + size })
+        Ok(Checkpoint { path: path.to_owned(), file, header, header_sum, sums, data_at: 8 + size })
     }
 
     /// The file.
@@ -120,8 +124,9 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Those of `make`; [`Error::File`] that names the first tensor that is missing, in excess, of another shape or not
-    /// finite, or if the numbers do not fit their checksum; [`Error::Io`].
-    pub fn read<M>(
+    /// finite, or if the numbers do not fit their checksum; [`Error::Io`]. Of a sharded model all ranks get the same,
+    /// [`Error::Rank`] if it happened to one of them.
+    pub fn read<M: Model>(
         &mut self,
         backend: Arc<dyn Backend>,
         make: impl Fn(&mut Parameters, &mut Stream) -> Result<M>,
@@ -134,42 +139,16 @@ impl Checkpoint {
             })
         };
         let mut plan = Parameters::plan(backend.clone());
-        make(&mut plan)?;
-        let targets = self.targets(&plan)?;
+        let planned = make(&mut plan)?;
+        let tensors = self.in_order(parameters(&plan, planned.shards()))?;
         let mut params = Parameters::new(backend);
         let model = make(&mut params)?;
-        let mut all = Hasher::new();
-        for (name, target) in &targets {
-            let sum = match *target {
-                Target::Table(t) => self.fill(name, params.tables_mut()[t].values_mut())?,
-                Target::Dense(id) => {
-                    let mut filled = None;
-                    params.update(id, |value| filled = Some(self.fill(name, value.as_mut_slice())));
-                    filled.expect("update calls")?
-                }
-            };
-            all.combine(&sum);
-        }
-        match &self.sums {
-            Sums::Whole(expected) if *expected != crc_text(all.finalize()) => {
-                Err(self.fault("its numbers are not those of the checksum in its metadata: it is damaged"))
-            }
-            _ => Ok((model, params)),
-        }
-    }
-
-    /// Reads the numbers of a tensor that is there to their place, and compares them with its checksum.
-    ///
-    /// # Panics
-    /// If `to` is not as long as the tensor.
-    pub(super) fn fill(&mut self, name: &str, to: &mut [f32]) -> Result<Hasher> {
-        assert_eq!(to.len() as u64, self.header.tensors[name].numbers(), "fill: numbers of {name}");
-        let mut sum = self.seek(name)?;
-        for (i, piece) in to.chunks_mut(PIECE).enumerate() {
-            self.next_piece(name, i * PIECE, piece, &mut sum)?;
-        }
-        self.check_sum(name, sum.clone())?;
-        Ok(sum)
+        let tables = params.tables().len();
+        self.fill(&tensors, model.shards().map(|shards| &**shards.comm()), |i, fill| match i.checked_sub(tables) {
+            None => fill(params.tables_mut()[i].values_mut()),
+            Some(dense) => params.update(DenseId(dense), |value| fill(value.as_mut_slice())),
+        })?;
+        Ok((model, params))
     }
 
     /// Whether a change of any byte of the file would be seen.
@@ -177,18 +156,16 @@ impl Checkpoint {
         self.header.is_sealed() && matches!(self.sums, Sums::Each(_))
     }
 
-    /// Goes to where a tensor begins.
-    pub(super) fn seek(&mut self, name: &str) -> Result<Hasher> {
-        let at = self.data_at + self.header.tensors[name].data_offsets[0];
-        self.file.seek(SeekFrom::Start(at)).map_err(|e| Error::io(&self.path, e))?;
-        Ok(Hasher::new())
-    }
-
     /// Reads the next numbers of a tensor, which begin with number `at`.
-    pub(super) fn next_piece(&mut self, name: &str, at: usize, piece: &mut [f32], sum: &mut Hasher) -> Result<()> {
+    pub(super) fn next_piece(&mut self, name: &str, at: usize, piece: &mut [f32], sum: &mut PartSum) -> Result<()> {
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(piece);
         self.file.read_exact(bytes).map_err(|e| Error::io(&self.path, e))?;
         sum.update(bytes);
+        self.check_finite(name, at, piece)
+    }
+
+    /// Whether numbers of a tensor that begin with number `at` are numbers.
+    pub(super) fn check_finite(&self, name: &str, at: usize, piece: &[f32]) -> Result<()> {
         match piece.iter().position(|x| !x.is_finite()) {
             // What an optimizer sums up may leave the range of numbers.
             Some(i) if !is_state(name) => {
@@ -200,48 +177,53 @@ impl Checkpoint {
     }
 
     /// Compares the checksum of a tensor that was read with the one in the metadata, if tensors have one each.
-    pub(super) fn check_sum(&self, name: &str, sum: Hasher) -> Result<()> {
+    pub(super) fn check_sum(&self, name: &str, sum: u32) -> Result<()> {
         let Sums::Each(sums) = &self.sums else { return Ok(()) };
         match sums.get(name) {
             None => Err(self.fault(format!("no checksum of tensor {name} in the metadata's \"numbers\""))),
-            Some(expected) if *expected != crc_text(sum.finalize()) => {
+            Some(expected) if *expected != crc_text(sum) => {
                 Err(self.fault(format!("the numbers of tensor {name} are not those of its checksum: it is damaged")))
             }
             Some(_) => Ok(()),
         }
     }
 
-    /// Where each tensor of the file goes, in the order in which they lie there.
-    fn targets(&self, plan: &Parameters) -> Result<Vec<(String, Target)>> {
-        let tables =
-            plan.tables().iter().enumerate().map(|(t, table)| (table.name(), table_shape(table), Target::Table(t)));
-        let dense = plan.dense().iter().enumerate().map(|(i, p)| (p.name(), dense_shape(p), Target::Dense(DenseId(i))));
-        let mut expected = HashMap::new();
-        for (name, shape, target) in tables.chain(dense) {
-            let Some(Entry { shape: found, .. }) = self.header.tensors.get(name) else {
-                return Err(self.fault(format!("no tensor {name}, expected one of shape {shape:?}")));
-            };
-            if *found != shape {
-                return Err(self.fault(format!("tensor {name} has shape {found:?}, expected {shape:?}")));
+    /// Compares the checksum of all tensors, one after the other, with the one in the metadata, if there is one of all.
+    pub(super) fn check_whole_sum(&self, sum: u32) -> Result<()> {
+        match &self.sums {
+            Sums::Whole(expected) if *expected != crc_text(sum) => {
+                Err(self.fault("its numbers are not those of the checksum in its metadata: it is damaged"))
             }
-            expected.insert(name, target);
+            _ => Ok(()),
         }
-        let target = |(name, _): (&String, &Entry)| match expected.get(&name[..]) {
-            Some(target) => Some(Ok((name.clone(), *target))),
-            None if self.is_run() && (is_state(name) || name.starts_with(BEST)) => None,
-            None => Some(Err(self.fault(format!("a tensor {name}, which the model does not have")))),
-        };
-        self.header.in_order().into_iter().filter_map(target).collect()
+    }
+
+    /// The tensors of a model, in the order in which they lie in the file, which has no others but those of a run.
+    fn in_order(&self, tensors: Vec<NamedTensor<usize>>) -> Result<Vec<NamedTensor<usize>>> {
+        tensors.iter().try_for_each(|tensor| self.check_tensor(tensor))?;
+        let names: BTreeSet<&str> = tensors.iter().map(|tensor| &tensor.name[..]).collect();
+        let of_run = |name: &str| self.is_run() && (is_state(name) || name.starts_with(BEST));
+        let others = self.header.in_order().into_iter().map(|(name, _)| name);
+        if let Some(name) = others.into_iter().find(|name| !names.contains(&name[..]) && !of_run(name)) {
+            return Err(self.fault(format!("a tensor {name}, which the model does not have")));
+        }
+        let mut tensors = tensors;
+        tensors.sort_by_key(|tensor| self.header.tensors[&tensor.name].data_offsets);
+        Ok(tensors)
+    }
+
+    /// Whether the file has this tensor.
+    pub(crate) fn check_tensor<V>(&self, NamedTensor { name, shape, .. }: &NamedTensor<V>) -> Result<()> {
+        match self.header.tensors.get(name) {
+            None => Err(self.fault(format!("no tensor {name}, expected one of shape {shape:?}"))),
+            Some(Entry { shape: found, .. }) if found != shape => {
+                Err(self.fault(format!("tensor {name} has shape {found:?}, expected {shape:?}")))
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     pub(super) fn fault(&self, message: impl Into<String>) -> Error {
         Error::file(&self.path, message)
     }
-}
-
-/// Which parameter a tensor is.
-#[derive(Clone, Copy)]
-enum Target {
-    Dense(DenseId),
-    Table(usize),
 }

@@ -1,10 +1,13 @@
 //! What a file has beside a model if it is a checkpoint of a run.
 
+use super::header::Entry;
 use super::reader::Checkpoint;
-use super::{PIECE, RUN, STEP};
+use super::sum::crc;
+use super::{NamedTensor, PIECE, RUN, STEP};
 use crate::error::Result;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::ops::Range;
 
 impl Checkpoint {
     /// Whether this is a checkpoint of a run, and not of a model alone.
@@ -49,21 +52,30 @@ impl Checkpoint {
     /// [`Error::File`](crate::Error::File) that names the first tensor that is damaged, or if there is no checksum;
     /// [`Error::Io`](crate::Error::Io).
     pub fn verify(&mut self) -> Result<()> {
+        for tensor in self.all_tensors()? {
+            let all = self.remainder(&tensor, 0..tensor.numbers())?;
+            self.check_sum(&tensor.name, crc(all, tensor.bytes()))?;
+        }
+        Ok(())
+    }
+
+    /// All tensors of the file, if each has a checksum.
+    pub(super) fn all_tensors(&self) -> Result<Vec<NamedTensor<()>>> {
         if !self.has_checksums() {
             return Err(self.fault("no checksums of its header and of each tensor in the metadata"));
         }
-        let tensors: Vec<(String, u64)> =
-            self.header.in_order().into_iter().map(|(name, entry)| (name.clone(), entry.numbers())).collect();
-        let longest = tensors.iter().map(|&(_, numbers)| numbers as usize).max().unwrap_or(0);
-        let mut room = vec![0.0; longest.min(PIECE)];
-        for (name, numbers) in tensors {
-            let (mut sum, numbers) = (self.seek(&name)?, numbers as usize);
-            for at in (0..numbers).step_by(PIECE) {
-                self.next_piece(&name, at, &mut room[..PIECE.min(numbers - at)], &mut sum)?;
-            }
-            self.check_sum(&name, sum)?;
+        let tensor = |(name, entry): (&String, &Entry)| NamedTensor::whole(name, entry.shape.clone(), ());
+        Ok(self.header.in_order().into_iter().map(tensor).collect())
+    }
+
+    /// Reads some numbers of a tensor; returns what they add to its checksum.
+    pub(super) fn remainder(&mut self, tensor: &NamedTensor<()>, numbers: Range<usize>) -> Result<u32> {
+        let mut sum = self.seek(&tensor.name, numbers.start)?;
+        let mut room = vec![0.0; numbers.len().min(PIECE)];
+        for at in numbers.clone().step_by(PIECE) {
+            self.next_piece(&tensor.name, at, &mut room[..PIECE.min(numbers.end - at)], &mut sum)?;
         }
-        Ok(())
+        Ok(sum.remainder(tensor.bytes()))
     }
 
     /// What the run said about itself.
@@ -71,17 +83,5 @@ impl Checkpoint {
         self.step()?;
         serde_json::from_str(&self.header.metadata[RUN])
             .map_err(|e| self.fault(format!("the metadata's \"run\" is not that of this program ({e})")))
-    }
-
-    /// Reads a tensor that has to be there.
-    pub(crate) fn read_tensor(&mut self, name: &str, shape: &[u64], to: &mut [f32]) -> Result<()> {
-        let found = self.header.tensors.get(name).map(|entry| &entry.shape);
-        match found {
-            None => Err(self.fault(format!("no tensor {name}, expected one of shape {shape:?}"))),
-            Some(found) if found != shape => {
-                Err(self.fault(format!("tensor {name} has shape {found:?}, expected {shape:?}")))
-            }
-            Some(_) => self.fill(name, to).map(drop),
-        }
     }
 }

@@ -1,24 +1,18 @@
 //! A copy of everything that a checkpoint of a run holds.
 
-use super::{CONFIG, NamedTensor, RUN, STEP, VOCABULARY, crc_text, writer};
+use super::{CONFIG, NamedTensor, RUN, STEP, VOCABULARY, crc_text};
 use crate::backend::Backend;
 use crate::buffer::Buffer;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 
 /// Copies of tensors, in memory that is kept from one save to the next: 4 bytes a number, as long as the run lasts.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     metadata: BTreeMap<String, String>,
-    tensors: Vec<Copied>,
-}
-
-#[derive(Debug, Default)]
-struct Copied {
-    name: String,
-    shape: Vec<u64>,
-    values: Buffer,
+    tensors: Vec<NamedTensor<usize>>,
+    /// The numbers of each part of each tensor.
+    values: Vec<Buffer>,
 }
 
 /// The model that a run trains.
@@ -58,32 +52,29 @@ impl Snapshot {
     ///
     /// # Panics
     /// If there is no memory left.
-    pub fn copy<'a>(&mut self, backend: &dyn Backend, tensors: impl Iterator<Item = NamedTensor<'a>>) {
+    pub fn copy(&mut self, backend: &dyn Backend, tensors: &[NamedTensor<&[f32]>]) {
+        let Snapshot { tensors: names, values, .. } = self;
         let mut count = 0;
-        for (i, tensor) in tensors.enumerate() {
-            if i == self.tensors.len() {
-                self.tensors.push(Copied::default());
+        let mut copy = |numbers: &&[f32]| {
+            if count == values.len() {
+                values.push(Buffer::default());
             }
-            let Copied { name, shape, values } = &mut self.tensors[i];
-            (*name, *shape) = (tensor.name, tensor.shape);
-            values.resize(tensor.values.len());
-            backend.copy(tensor.values, values.as_mut_slice());
-            count = i + 1;
-        }
-        self.tensors.truncate(count);
+            values[count].resize(numbers.len());
+            backend.copy(numbers, values[count].as_mut_slice());
+            count += 1;
+            count - 1
+        };
+        *names = tensors.iter().map(|tensor| tensor.map(&mut copy)).collect();
+        values.truncate(count);
     }
 
-    /// Writes them as a whole file.
-    pub fn write(&self, file: &mut dyn Write) -> io::Result<()> {
-        let tensors: Vec<_> = self
-            .tensors
-            .iter()
-            .map(|Copied { name, shape, values }| NamedTensor {
-                name: name.clone(),
-                shape: shape.clone(),
-                values: values.as_slice(),
-            })
-            .collect();
-        writer::write(file, self.metadata.clone(), &tensors)
+    /// The metadata of their file.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// The copies.
+    pub fn tensors(&self) -> Vec<NamedTensor<&[f32]>> {
+        self.tensors.iter().map(|tensor| tensor.map(|&i| self.values[i].as_slice())).collect()
     }
 }

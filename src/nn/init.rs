@@ -49,9 +49,16 @@ pub(super) fn table(params: &mut Parameters, name: String, rows: usize, dim: usi
     uniform_table(params, name, rows, dim, [-bound, bound], stream)
 }
 
-/// The part of a [`table`] of `rows × dim` that a rank has, with the values that it has in the whole one.
-pub(super) fn shard(params: &mut Parameters, shard: &Shard, rows: usize, dim: usize, key: u64) -> TableId {
-    let id = params.add_table(format!("emb_l.{}.weight", shard.table), shard.rows.len(), shard.width());
+/// What table `t` is called.
+pub(super) fn table_name(t: usize) -> String {
+    format!("emb_l.{t}.weight")
+}
+
+/// The part of a [`table`] of `rows × dim` that a rank has, with the values that it has in the whole one; without a key
+/// it is left as it is.
+pub(super) fn shard(params: &mut Parameters, shard: &Shard, rows: usize, dim: usize, key: Option<u64>) -> TableId {
+    let id = params.add_table(table_name(shard.table), shard.rows.len(), shard.width());
+    let Some(key) = key else { return id };
     let bound = (1.0 / rows as f64).sqrt();
     let table = params.tables_mut().last_mut().expect("just added");
     let mut draws = Draws::new(key);

@@ -86,9 +86,11 @@ impl ShardedEmbeddings {
         stream: &mut Stream,
     ) -> Result<Self> {
         placement.agree(&comm)?;
-        let key =
-            |_| stream.parallel_key().ok_or_else(|| Error::Config("ranks: initial values of a NumPy stream".into()));
-        let keys = num_embeddings.iter().map(key).collect::<Result<Vec<u64>>>()?;
+        let key = |_| match stream.parallel_key() {
+            None if !stream.is_none() => Err(Error::Config("ranks: initial values of a NumPy stream".into())),
+            key => Ok(key),
+        };
+        let keys = num_embeddings.iter().map(key).collect::<Result<Vec<Option<u64>>>>()?;
         let groups: Vec<_> = (0..comm.size()).map(|rank| travel::groups(&placement, rank)).collect();
         let mut first = Vec::new();
         for group in &groups[comm.rank()] {
@@ -109,6 +111,19 @@ impl ShardedEmbeddings {
     /// Where the tables are.
     pub fn placement(&self) -> &Placement {
         &self.shared.placement
+    }
+
+    /// The names of all tables, and how many rows they have, of how many numbers.
+    pub(crate) fn whole_tables(&self) -> impl Iterator<Item = (String, [usize; 2])> {
+        let placement = self.placement();
+        let rows = placement.num_embeddings().into_iter().enumerate();
+        rows.map(|(t, rows)| (init::table_name(t), [rows, placement.dim()]))
+    }
+
+    /// This rank's shards, and which parameter each is.
+    pub(crate) fn own(&self) -> impl Iterator<Item = (TableId, &Shard)> {
+        let own = self.first.iter().zip(&self.shared.groups[self.shared.comm.rank()]);
+        own.flat_map(|(first, group)| group.shards.iter().enumerate().map(|(i, s)| (TableId(first.0 + i), s)))
     }
 
     /// Samples of all ranks in the last forward pass.

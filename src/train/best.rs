@@ -3,8 +3,9 @@
 use super::options::{Stop, Stopping};
 use super::report::Record;
 use super::state::best_name;
-use crate::checkpoint::{Checkpoint, NamedTensor, tensors};
+use crate::checkpoint::{Checkpoint, NamedTensor, parameters, values};
 use crate::error::Result;
+use crate::nn::Model;
 use crate::parameters::{DenseId, Parameters};
 use crate::tensor::Tensor;
 
@@ -52,9 +53,10 @@ impl Best {
 
     fn keep(&mut self, params: &Parameters) {
         self.parameters.resize_with(params.dense().len() + params.tables().len(), Tensor::default);
-        for (kept, tensor) in self.parameters.iter_mut().zip(tensors(params)) {
-            kept.resize(&[tensor.values.len()]);
-            kept.copy_from_slice(tensor.values);
+        for (i, kept) in self.parameters.iter_mut().enumerate() {
+            let values = values(params, i);
+            kept.resize(&[values.len()]);
+            kept.copy_from_slice(values);
         }
     }
 
@@ -63,24 +65,28 @@ impl Best {
         (self.record.clone(), self.since)
     }
 
-    /// The parameters that are kept, if any are, as tensors.
-    pub(super) fn tensors<'a>(&'a self, params: &'a Parameters) -> impl Iterator<Item = NamedTensor<'a>> {
-        let kept = self.parameters.iter().zip(tensors(params));
-        kept.map(|(kept, tensor)| NamedTensor { name: best_name(&tensor.name), values: kept.as_slice(), ..tensor })
+    /// The parameters that are kept, if any are, as tensors: as those of the model are, called by other names.
+    pub(super) fn tensors(&self, parameters: &[NamedTensor<usize>]) -> Vec<NamedTensor<&[f32]>> {
+        let parameters = if self.parameters.is_empty() { &[] } else { parameters };
+        let tensor =
+            |tensor: &NamedTensor<usize>| tensor.called(best_name(&tensor.name), |&i| self.parameters[i].as_slice());
+        parameters.iter().map(tensor).collect()
     }
 
     /// Goes on with what was kept in a file.
-    pub(super) fn resume(
+    pub(super) fn resume<M: Model>(
         &mut self,
         file: &mut Checkpoint,
-        params: &Parameters,
+        (model, params): (&M, &Parameters),
         (record, since): (Option<Record>, u64),
     ) -> Result<()> {
         if record.is_some() && self.stopping.patience.is_some() {
             self.keep(params);
-            for (kept, tensor) in self.parameters.iter_mut().zip(tensors(params)) {
-                file.read_tensor(&best_name(&tensor.name), &tensor.shape, kept.as_mut_slice())?;
-            }
+            let best = |tensor: &NamedTensor<usize>| tensor.called(best_name(&tensor.name), |&i| i);
+            let tensors: Vec<_> = parameters(params, model.shards()).iter().map(best).collect();
+            tensors.iter().try_for_each(|tensor| file.check_tensor(tensor))?;
+            let comm = model.shards().map(|shards| &**shards.comm());
+            file.fill(&tensors, comm, |i, fill| fill(self.parameters[i].as_mut_slice()))?;
         }
         (self.record, self.since) = (record, since);
         Ok(())

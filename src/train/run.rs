@@ -77,6 +77,7 @@ impl<M: Model> Trainer<M> {
         observer: &mut (dyn Observer + Send),
         checkpoints: &mut Checkpoints,
     ) -> Result<Vec<Record>> {
+        checkpoints.check_ranks(self.model.shards())?;
         checkpoints.check_memory(&**self.params.backend(), self.checkpoint_bytes())?;
         self.train_in_scope(Around { train, test, schedule, observer, checkpoints: Some(checkpoints) })
     }
@@ -90,7 +91,7 @@ impl<M: Model> Trainer<M> {
 
     fn train_epochs(&mut self, around: &mut Around<'_>) -> Result<Vec<Record>> {
         if let Some(checkpoints) = &mut around.checkpoints {
-            checkpoints.reserve(&**self.params.backend(), self.run_tensors(&Best::new(self.options.stopping)));
+            checkpoints.reserve(&**self.params.backend(), &self.run_tensors(&Best::new(self.options.stopping)));
         }
         self.agree_on(&[self.settings(), around.settings(), around.epochs()].concat())?;
         let mut run = self.begin(around)?;
@@ -211,7 +212,7 @@ impl<M: Model> Trainer<M> {
             match state {
                 Some(state) => {
                     let tensors = self.run_tensors(&run.best);
-                    checkpoints.save(&**self.params.backend(), &state, tensors, around.observer)?;
+                    checkpoints.save(&**self.params.backend(), &state, &tensors, around.observer)?;
                 }
                 None => checkpoints.poll(around.observer),
             }

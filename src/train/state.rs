@@ -5,10 +5,11 @@ use super::guard::{OnNan, Skips};
 use super::options::TrainOptions;
 use super::report::Record;
 use super::trainer::Trainer;
-use crate::checkpoint::{BEST, Checkpoint, NamedTensor, OPTIMIZER, tensors};
+use crate::buffer::Buffer;
+use crate::checkpoint::{BEST, Checkpoint, NamedTensor, OPTIMIZER, parameters, tensors};
 use crate::data::source::Position;
 use crate::error::{Error, Result};
-use crate::nn::Model;
+use crate::nn::{Model, ShardedEmbeddings};
 use crate::optim::Optimizer;
 use crate::parameters::Parameters;
 use serde::{Deserialize, Serialize};
@@ -90,20 +91,31 @@ pub(super) fn check_settings(saved: &[Setting], now: &[Setting]) -> Result<(), S
     Ok(())
 }
 
-/// The optimizer's state as tensors, in the order of [`Optimizer::states`]. Its names are `optimizer.first.` and
-/// `optimizer.second.` before that of the parameter; its shape is that of the parameter, or one number a row.
-fn state_tensors<'a>(params: &'a Parameters, optimizer: &'a Optimizer) -> impl Iterator<Item = NamedTensor<'a>> {
-    tensors(params).zip(optimizer.states()).flat_map(|(parameter, state)| {
-        let both = [("first", state.first.as_slice()), ("second", state.second.as_slice())];
-        both.into_iter().filter(|(_, values)| !values.is_empty()).map(move |(which, values)| NamedTensor {
-            name: format!("{OPTIMIZER}{which}.{}", parameter.name),
-            shape: match values.len() == parameter.values.len() {
-                true => parameter.shape.clone(),
-                false => vec![values.len() as u64],
+/// The optimizer's state as tensors. Its names are `optimizer.first.` and `optimizer.second.` before that of the
+/// parameter; its shape is that of the parameter, or one number a row. A part says where it is: among the first and second
+/// ones of [`Optimizer::states`].
+fn state_tensors(
+    params: &Parameters,
+    shards: Option<&ShardedEmbeddings>,
+    optimizer: &Optimizer,
+) -> Vec<NamedTensor<usize>> {
+    let dense = params.dense().len();
+    let parameters = parameters(params, shards);
+    let tables = parameters.len() - dense;
+    let states = parameters.iter().enumerate().flat_map(|(i, parameter)| {
+        let numbers = parameter.numbers();
+        let lens = match i < tables {
+            true => optimizer.rule().state_lens(true, numbers / parameter.width(), parameter.width()),
+            false => optimizer.rule().state_lens(false, numbers, 1),
+        };
+        ["first", "second"].into_iter().zip(lens).enumerate().filter(|&(_, (_, len))| len > 0).map(
+            move |(which, (name, len))| {
+                let state = parameter.called(format!("{OPTIMIZER}{name}.{}", parameter.name), |&p| 2 * p + which);
+                if len == numbers { state } else { state.of_rows() }
             },
-            values,
-        })
-    })
+        )
+    });
+    states.collect()
 }
 
 impl<M: Model> Trainer<M> {
@@ -122,9 +134,14 @@ impl<M: Model> Trainer<M> {
 
     /// Everything of a run that is made of numbers: the model under its own names, as other readers expect it, the
     /// optimizer's state, and the best parameters.
-    pub(super) fn run_tensors<'a>(&'a self, best: &'a Best) -> impl Iterator<Item = NamedTensor<'a>> {
-        let model = tensors(&self.params).chain(state_tensors(&self.params, &self.optimizer));
-        model.chain(best.tensors(&self.params))
+    pub(super) fn run_tensors<'a>(&'a self, best: &'a Best) -> Vec<NamedTensor<&'a [f32]>> {
+        let (params, shards) = (&self.params, self.model.shards());
+        let states: Vec<&[f32]> =
+            self.optimizer.states().flat_map(|s| [&s.first, &s.second]).map(Buffer::as_slice).collect();
+        let mut all = tensors(params, shards);
+        all.extend(state_tensors(params, shards, &self.optimizer).iter().map(|tensor| tensor.map(|&i| states[i])));
+        all.extend(best.tensors(&parameters(params, shards)));
+        all
     }
 
     /// Bytes of the copy that is made of the parameters and the optimizer's state when a checkpoint is saved, and kept
@@ -149,14 +166,15 @@ impl<M: Model> Trainer<M> {
             return Err(Error::file(file.path(), "the metadata's \"run\" has numbers that no run comes to"));
         }
         check_settings(&state.settings[1], &self.settings()).map_err(|message| Error::file(file.path(), message))?;
-        let planned: Vec<_> =
-            state_tensors(&self.params, &self.optimizer).map(|tensor| (tensor.name, tensor.shape)).collect();
-        let buffers = self.optimizer.states_mut().flat_map(|state| [&mut state.first, &mut state.second]);
-        for ((name, shape), buffer) in planned.iter().zip(buffers.filter(|buffer| !buffer.is_empty())) {
-            file.read_tensor(name, shape, buffer.as_mut_slice())?;
-        }
+        let shards = self.model.shards();
+        let comm = shards.map(|shards| &**shards.comm());
+        let tensors = state_tensors(&self.params, shards, &self.optimizer);
+        tensors.iter().try_for_each(|tensor| file.check_tensor(tensor))?;
+        let mut buffers: Vec<_> =
+            self.optimizer.states_mut().flat_map(|state| [&mut state.first, &mut state.second]).collect();
+        file.fill(&tensors, comm, |i, fill| fill(buffers[i].as_mut_slice()))?;
         let mut best = Best::new(self.options.stopping);
-        best.resume(file, &self.params, (state.best.clone(), state.since_best))?;
+        best.resume(file, (&self.model, &self.params), (state.best.clone(), state.since_best))?;
         (self.steps, self.skips) = (state.steps, state.skips);
         self.optimizer.set_steps(state.steps);
         self.resumed = Some(Box::new(Resumed { state, best }));

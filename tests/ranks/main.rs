@@ -1,5 +1,6 @@
 //! Training on several ranks is training on one, at the same batch of all.
 
+mod checkpoints;
 #[cfg(feature = "mpi")]
 mod mpi;
 mod placement;

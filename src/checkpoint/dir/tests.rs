@@ -1,10 +1,13 @@
 //! A directory under faults: each call of the file system fails once, or the machine stops there.
 
+mod ranks;
+
 use super::super::files::{Disk, FileSystem, Output};
 use super::super::{NamedTensor, writer};
 use super::*;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Seek, SeekFrom};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -69,6 +72,12 @@ impl Write for FaultyFile {
     }
 }
 
+impl Seek for FaultyFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
 impl Output for FaultyFile {
     fn sync(&self) -> io::Result<()> {
         self.1.call()?;
@@ -82,6 +91,12 @@ impl FileSystem for Shared {
         self.0.call()?;
         self.0.unsynced.lock().unwrap().push(path.to_owned());
         Ok(Box::new(FaultyFile(Disk.create(path)?, self.0.clone(), path.to_owned())))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Output>> {
+        self.0.call()?;
+        self.0.unsynced.lock().unwrap().push(path.to_owned());
+        Ok(Box::new(FaultyFile(Disk.open(path)?, self.0.clone(), path.to_owned())))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -114,11 +129,7 @@ fn dir(path: &Path, files: &Arc<Faulty>) -> Result<CheckpointDir> {
 /// A checkpoint of two tensors, longer than what is written at a time, whose numbers tell the step.
 fn save(dir: &CheckpointDir, step: u64) -> Result<()> {
     let numbers = vec![step as f32; 300_000];
-    let tensor = |name: &str, values: usize| NamedTensor {
-        name: name.into(),
-        shape: vec![values as u64],
-        values: &numbers[..values],
-    };
+    let tensor = |name: &str, values: usize| NamedTensor::whole(name, vec![values as u64], &numbers[..values]);
     let metadata = [("step", step.to_string()), ("run", "{}".into())].map(|(name, text)| (name.into(), text));
     let tensors = [tensor("large", 300_000), tensor("small", 3)];
     dir.write(step, |file| writer::write(file, BTreeMap::from(metadata), &tensors))?;
@@ -133,7 +144,8 @@ fn newest(path: &Path) -> u64 {
     let mut file = dir.newest(|e| panic!("{e}")).unwrap().expect("there is one");
     let step = file.step().unwrap();
     let mut numbers = vec![0.0; 300_000];
-    file.read_tensor("large", &[300_000], &mut numbers).unwrap();
+    let tensor = NamedTensor::whole("large", vec![300_000], 0);
+    file.fill(&[tensor], None, |_, fill| fill(&mut numbers)).unwrap();
     assert!(numbers.iter().all(|&x| x == step as f32), "{step}");
     step
 }

@@ -5,6 +5,7 @@ mod plan;
 
 pub use plan::{PlanOptions, TableLoad};
 
+use crate::backend::UpdateRule;
 use crate::comm::Communicator;
 use crate::error::{Error, Result};
 use std::ops::Range;
@@ -18,8 +19,7 @@ pub struct Shard {
     pub rank: usize,
     /// Its rows.
     pub rows: Range<usize>,
-    /// Its columns. Row-wise Adagrad remembers one number a row of a shard: of a table that is cut between columns it
-    /// makes something else than of a whole one.
+    /// Its columns. Row-wise Adagrad needs [all of them](Placement::check_rule).
     pub columns: Range<usize>,
 }
 
@@ -113,6 +113,28 @@ impl Placement {
         self.dim
     }
 
+    /// How many rows each table has.
+    pub(crate) fn num_embeddings(&self) -> Vec<usize> {
+        let mut rows = vec![0; self.tables()];
+        self.shards.iter().for_each(|s| rows[s.table] = rows[s.table].max(s.rows.end));
+        rows
+    }
+
+    /// Whether an optimizer that follows `rule` does with these shards what it does with whole tables.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for row-wise Adagrad, which remembers one number a row, if a table is cut between columns.
+    pub fn check_rule(&self, rule: UpdateRule) -> Result<()> {
+        let cut = self.shards.iter().find(|shard| shard.width() < self.dim);
+        match (rule, cut) {
+            (UpdateRule::RowWiseAdagrad { .. }, Some(Shard { table, .. })) => Err(Error::Config(format!(
+                "ranks: table {table} is cut between columns, expected whole rows for row-wise Adagrad, which remembers \
+                 one number a row"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the rows of table `t` are with several ranks.
     ///
     /// # Panics
@@ -161,5 +183,21 @@ mod tests {
         let placement = Placement::new(all, &[9, 3, 3], 4, 2).unwrap();
         assert_eq!(placement.of(0).map(|s| s.table).collect::<Vec<_>>(), [1, 2, 0]);
         assert_eq!([0, 1, 2].map(|t| placement.is_cut(t)), [true, false, false]);
+    }
+
+    #[test]
+    fn row_wise_adagrad_has_whole_rows() {
+        let shard = |rank, rows, columns| Shard { table: 0, rank, rows, columns };
+        let place = |shards: [Shard; 2]| Placement::new(shards.to_vec(), &[10], 4, 2).unwrap();
+        let rows = place([shard(0, 0..5, 0..4), shard(1, 5..10, 0..4)]);
+        let columns = place([shard(0, 0..10, 0..1), shard(1, 0..10, 1..4)]);
+        assert!(rows.check_rule(UpdateRule::ROW_WISE_ADAGRAD).is_ok());
+        assert!(columns.check_rule(UpdateRule::ADAGRAD).is_ok());
+        let message = columns.check_rule(UpdateRule::ROW_WISE_ADAGRAD).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "ranks: table 0 is cut between columns, expected whole rows for row-wise Adagrad, which remembers one \
+             number a row"
+        );
     }
 }
