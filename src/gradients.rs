@@ -11,6 +11,7 @@ use crate::comm::Communicator;
 use crate::error::Result;
 use crate::parameters::{DenseId, Norms, Parameters, TableId};
 use crate::tensor::{Shape, Tensor};
+use std::ops::Range;
 
 /// A gradient that is complete or not there yet; its memory stays from step to step.
 #[derive(Debug, Default)]
@@ -37,12 +38,15 @@ impl Slot {
 pub struct Gradients {
     dense: Vec<Slot>,
     tables: Box<dyn TableGrads>,
+    /// Tables whose gradients another rank has too, and counts.
+    counted_elsewhere: Range<usize>,
 }
 
 impl Gradients {
     /// No gradient yet, for each of `params`.
     pub fn new(params: &Parameters) -> Self {
-        let mut g = Gradients { dense: Vec::new(), tables: params.backend().table_grads(params.tables().len()) };
+        let tables = params.backend().table_grads(params.tables().len());
+        let mut g = Gradients { dense: Vec::new(), tables, counted_elsewhere: 0..0 };
         g.dense.resize_with(params.dense().len(), Slot::default);
         g
     }
@@ -108,12 +112,19 @@ impl Gradients {
         }
     }
 
-    /// The Euclidean norms of all gradients. What an update makes of them afterwards is the same, bit for bit.
+    /// The Euclidean norms of all gradients. What an update makes of them afterwards is the same, bit for bit. Of tables
+    /// that every rank has, rank 0 alone counts the gradients, so that those of all ranks together are what they are.
     pub fn norms(&mut self, backend: &dyn Backend) -> Norms {
         backend.sum_table_grads(&mut *self.tables);
         let dense = self.dense.iter().filter(|slot| slot.filled).map(|slot| backend.sum_of_squares(&slot.value));
         let mut embeddings = 0.0;
-        self.tables.for_each_sum(&mut |sums| embeddings += backend.sum_of_squares(sums));
+        if self.counted_elsewhere.is_empty() {
+            self.tables.for_each_sum(&mut |sums| embeddings += backend.sum_of_squares(sums));
+        } else {
+            let counted = (0..self.tables.tables()).filter(|t| !self.counted_elsewhere.contains(t));
+            let numbers = counted.flat_map(|t| self.tables.values(t));
+            embeddings = numbers.map(|g| f64::from(g).powi(2)).sum();
+        }
         Norms { dense: dense.sum::<f64>().sqrt(), embeddings: embeddings.sqrt() }
     }
 
@@ -155,6 +166,11 @@ impl Gradients {
                 (weight.contribute(&shape), Some(bias.contribute(&bias_shape)))
             }
         }
+    }
+
+    /// For an operation's backward: that the gradients of `tables` are counted by another rank. See [`norms`](Self::norms).
+    pub(crate) fn count_elsewhere(&mut self, tables: Range<usize>) {
+        self.counted_elsewhere = tables;
     }
 
     /// For an operation's backward: where the gradients of tables go.

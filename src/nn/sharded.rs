@@ -16,8 +16,12 @@
 //! their gradients. And behind the bottom MLP stands the node that waits for the vectors; in the backward pass, which
 //! comes to it first, it sends their gradients away and goes on. What lies between the two on the tape is done while the
 //! numbers travel, in both directions.
+//!
+//! [Replicated](Placement::is_replicated) tables are looked up by every rank for its own samples. Their gradients are added
+//! over all ranks between the same two nodes, the one sends them away and the other waits for them.
 
 mod placement;
+mod replicas;
 mod travel;
 
 pub use placement::{Placement, PlanOptions, Shard, TableLoad};
@@ -31,6 +35,7 @@ use crate::ops;
 use crate::parameters::{Parameters, TableId};
 use crate::random::Stream;
 use crate::tape::{Backward, BackwardContext, Tape, Var, VarList};
+use replicas::{LookedUp, Replicas};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use travel::Group;
 
@@ -51,6 +56,7 @@ struct Shared {
     placement: Placement,
     /// The groups of each rank.
     groups: Vec<Vec<Group>>,
+    replicas: Option<Replicas>,
     flight: Mutex<Flight>,
 }
 
@@ -67,6 +73,7 @@ struct Flight {
 #[derive(Debug)]
 pub(super) struct Started {
     sent: Var,
+    looked_up: Option<LookedUp>,
     samples: usize,
 }
 
@@ -99,7 +106,8 @@ impl ShardedEmbeddings {
                 init::shard(params, shard, num_embeddings[shard.table], placement.dim(), keys[shard.table]);
             }
         }
-        let shared = Arc::new(Shared { comm, placement, groups, flight: Mutex::default() });
+        let replicas = Replicas::new(params, &placement, comm.rank(), pooling, &keys);
+        let shared = Arc::new(Shared { comm, placement, groups, replicas, flight: Mutex::default() });
         Ok(ShardedEmbeddings { first, pooling, shared })
     }
 
@@ -145,9 +153,10 @@ impl ShardedEmbeddings {
         self.shared.flight().failure.take().map_or(Ok(()), Err)
     }
 
-    /// Looks up what all ranks need of this rank's shards, and sends it away. The ids are waited for, the vectors are not.
+    /// Looks up what all ranks need of this rank's shards, and sends it away; then what this one needs of replicated tables.
+    /// The ids are waited for, the vectors are not.
     pub(super) fn start(&self, tape: &mut Tape, params: &Parameters, lists: &[JaggedTensor]) -> Started {
-        let Shared { comm, groups, .. } = &*self.shared;
+        let Shared { comm, groups, replicas, .. } = &*self.shared;
         let mut send = Parts::default();
         let mean = self.pooling == Pooling::Mean;
         groups.iter().for_each(|groups| travel::write_ids(lists, groups, mean, &mut send));
@@ -173,18 +182,23 @@ impl ShardedEmbeddings {
             flight.pending = Some(shared.comm.start_all_to_all("vectors", parts));
             out.copy_from_slice(&[0.0]);
         });
-        Started { sent, samples: lists.first().map_or(0, JaggedTensor::num_bags) }
+        let looked_up = replicas.as_ref().map(|replicas| replicas.look_up(tape, params, lists));
+        Started { sent, looked_up, samples: lists.first().map_or(0, JaggedTensor::num_bags) }
     }
 
     /// Waits for the vectors of this rank's samples.
     pub(super) fn finish(&self, tape: &mut Tape, started: Started) -> Var {
         let shared = self.shared.clone();
-        let shape = [started.samples, shared.placement.tables(), shared.placement.dim()];
-        tape.record(&shape, true, Received { sent: started.sent, shared: shared.clone() }, |_, _, out| {
+        let Started { sent, looked_up, samples } = started;
+        let shape = [samples, shared.placement.tables(), shared.placement.dim()];
+        tape.record(&shape, true, Received { sent, looked_up, shared: shared.clone() }, |_, values, out| {
             let received = shared.arrived();
             match received {
                 Some(received) => travel::read_vectors(&received, &shared.groups, out),
                 None => out.as_mut_slice().fill(0.0),
+            }
+            if let Some((replicas, looked_up)) = shared.replicas.as_ref().zip(looked_up) {
+                replicas.read(values.get(looked_up.pooled), out);
             }
         })
     }
@@ -207,7 +221,7 @@ impl Shared {
     }
 }
 
-/// Vectors go away; the backward pass waits for their gradients.
+/// Vectors go away; the backward pass waits for their gradients, and for those of replicas.
 #[derive(Debug)]
 struct Sent {
     pooled: VarList,
@@ -216,25 +230,37 @@ struct Sent {
 
 impl Backward for Sent {
     fn backward(&self, mut cx: BackwardContext<'_>) {
-        let Some(received) = self.shared.arrived() else { return };
-        let vars = cx.values.vars(self.pooled);
-        let mut grads: Vec<_> = vars.iter().map(|&var| cx.grads.take(var).expect("of parameters").0).collect();
-        travel::read_gradients(&received, &self.shared.flight().samples, &mut grads.iter_mut().collect::<Vec<_>>());
-        vars.iter().zip(grads).for_each(|(&var, grad)| cx.grads.put(var, grad));
+        let Shared { comm, replicas, .. } = &*self.shared;
+        if let Some(received) = self.shared.arrived() {
+            let vars = cx.values.vars(self.pooled);
+            let mut grads: Vec<_> = vars.iter().map(|&var| cx.grads.take(var).expect("of parameters").0).collect();
+            travel::read_gradients(&received, &self.shared.flight().samples, &mut grads.iter_mut().collect::<Vec<_>>());
+            vars.iter().zip(grads).for_each(|(&var, grad)| cx.grads.put(var, grad));
+        }
+        if let Some(replicas) = replicas
+            && let Some(sums) = self.shared.or_failed(replicas.wait())
+        {
+            replicas.add(&sums, comm.rank(), &mut cx);
+        }
     }
 }
 
-/// Vectors arrive; the backward pass sends their gradients.
+/// Vectors arrive; the backward pass sends their gradients, and those of replicas.
 #[derive(Debug)]
 struct Received {
     sent: Var,
+    looked_up: Option<LookedUp>,
     shared: Arc<Shared>,
 }
 
 impl Backward for Received {
     fn backward(&self, mut cx: BackwardContext<'_>) {
-        let parts = travel::write_gradients(cx.grad_out, &self.shared.groups);
-        self.shared.flight().pending = Some(self.shared.comm.start_all_to_all("gradients", parts));
+        let Shared { comm, groups, replicas, .. } = &*self.shared;
+        let parts = travel::write_gradients(cx.grad_out, groups);
+        self.shared.flight().pending = Some(comm.start_all_to_all("gradients", parts));
+        if let Some((replicas, looked_up)) = replicas.as_ref().zip(self.looked_up) {
+            replicas.start_sums(comm, &cx, looked_up);
+        }
         // So that the backward pass comes to the node that waits for them.
         if let Some((grad, _)) = cx.grads.get(self.sent) {
             grad.copy_from_slice(&[1.0]);

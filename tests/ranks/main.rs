@@ -10,7 +10,7 @@ use dlrm::backend::{Cpu, LossKind, Pooling};
 use dlrm::comm::{Communicator, threads};
 use dlrm::nn::{Dlrm, DlrmConfig, Model, Placement, Shard, TableLoad};
 use dlrm::optim::{Optimizer, UpdateRule};
-use dlrm::{Batch, Gradients, Parameters, Stream, Tape, ops};
+use dlrm::{Batch, Gradients, JaggedTensor, Parameters, Stream, Tape, ops};
 use std::sync::Arc;
 
 const ROWS: [usize; 6] = [500, 3, 90, 1, 250, 40];
@@ -24,6 +24,10 @@ enum Share {
     Last,
     /// Table 0 between rows, table 2 between columns, table 4 both ways.
     Cut,
+    /// Every table is with every rank.
+    Everywhere,
+    /// Tables 1, 3 and 5 are with every rank; the others are cut as in `Cut`.
+    SmallEverywhere,
 }
 
 fn config(pooling: Pooling) -> DlrmConfig {
@@ -44,8 +48,12 @@ fn placement(share: Share, ranks: usize) -> Placement {
             return Placement::plan(&loads, DIM, ranks);
         }
         Share::Last => (0..ROWS.len()).map(|t| whole(t, ranks - 1)).collect(),
-        Share::Cut => {
-            let mut shards = vec![whole(1, 0), whole(3, ranks - 1), whole(5, 1 % ranks)];
+        Share::Everywhere => (0..ROWS.len()).flat_map(|t| (0..ranks).map(move |rank| whole(t, rank))).collect(),
+        Share::Cut | Share::SmallEverywhere => {
+            let mut shards = match share {
+                Share::Cut => vec![whole(1, 0), whole(3, ranks - 1), whole(5, 1 % ranks)],
+                _ => [1, 3, 5].into_iter().flat_map(|t| (0..ranks).map(move |rank| whole(t, rank))).collect(),
+            };
             for r in 0..ranks {
                 let (from, to) = (ROWS[0] * r / ranks, ROWS[0] * (r + 1) / ranks);
                 shards.push(Shard { table: 0, rank: r, rows: from..to, columns: 0..DIM });
@@ -88,11 +96,21 @@ fn batch(step: u64, samples: usize, range: std::ops::Range<usize>, multi_hot: bo
     batch
 }
 
+/// Gives each lookup a weight.
+fn weigh(batch: &mut Batch) {
+    for list in &mut batch.sparse {
+        let weights = list.values().iter().map(|id| 0.25 * (id % 7) as f32 - 0.5).collect();
+        *list = JaggedTensor::new(list.values().to_vec(), list.offsets().to_vec(), Some(weights)).unwrap();
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Case {
     samples: usize,
     pooling: Pooling,
     multi_hot: bool,
+    /// Whether each lookup has a weight.
+    weighted: bool,
     rule: UpdateRule,
 }
 
@@ -112,7 +130,10 @@ fn train(case: Case, comm: Option<(Arc<Communicator>, Placement)>) -> (Parameter
     let mut losses = Vec::new();
     for step in 0..5 {
         let range = comm.as_ref().map_or(0..case.samples, |(comm, _)| comm.share(case.samples, comm.rank()));
-        let batch = batch(step, case.samples, range, case.multi_hot);
+        let mut batch = batch(step, case.samples, range, case.multi_hot);
+        if case.weighted {
+            weigh(&mut batch);
+        }
         tape.clear();
         grads.clear();
         let logits = model.forward(&mut tape, &params, &batch);
@@ -180,7 +201,7 @@ fn same_as_one(case: Case, share: Share, ranks: usize, trained: &[(usize, &(Para
 }
 
 fn case(samples: usize) -> Case {
-    Case { samples, pooling: Pooling::Sum, multi_hot: true, rule: UpdateRule::Sgd }
+    Case { samples, pooling: Pooling::Sum, multi_hot: true, weighted: false, rule: UpdateRule::Sgd }
 }
 
 #[test]

@@ -54,6 +54,7 @@ fn a_rank() {
         (case(37), Share::Cut),
         (Case { pooling: Pooling::Mean, rule: UpdateRule::ADAGRAD, ..case(10) }, Share::Planned),
         (case(3), Share::Last),
+        (case(9), Share::SmallEverywhere),
     ] {
         let trained = train(case, Some((comm.clone(), placement(share, ranks))));
         same_as_one(case, share, ranks, &[(rank, &trained)], 1e-4);

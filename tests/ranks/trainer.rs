@@ -161,7 +161,7 @@ fn compare(run: Run, share: Share, ranks: usize, tolerance: f32) {
 #[test]
 fn ranks_train_and_test_as_one() {
     for ranks in [1, 2, 3, 4, 8] {
-        for share in [Share::Planned, Share::Last, Share::Cut] {
+        for share in [Share::Planned, Share::Last, Share::Cut, Share::Everywhere] {
             let tolerance = if ranks == 1 && !matches!(share, Share::Cut) { 0.0 } else { 1e-5 };
             compare(run(150, 20), share, ranks, tolerance);
         }
@@ -187,6 +187,7 @@ fn with_every_option() {
     };
     for ranks in [2, 3, 4] {
         compare(Run { options, ..run(150, 20) }, Share::Cut, ranks, 2e-5);
+        compare(Run { options, ..run(150, 20) }, Share::SmallEverywhere, ranks, 2e-5);
     }
 }
 

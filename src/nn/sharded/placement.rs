@@ -34,6 +34,11 @@ impl Shard {
         (self.rows.len() * self.width() * size_of::<f32>()) as u64
     }
 
+    /// All of a table.
+    pub(super) fn whole(table: usize, rank: usize, num_embeddings: &[usize], dim: usize) -> Self {
+        Shard { table, rank, rows: 0..num_embeddings[table], columns: 0..dim }
+    }
+
     /// Whether some place is in both.
     fn overlaps(&self, other: &Shard) -> bool {
         let apart = |a: &Range<usize>, b: &Range<usize>| a.end <= b.start || b.end <= a.start;
@@ -42,27 +47,38 @@ impl Shard {
 }
 
 /// Where the parts of all tables are. Its `Display` is a table of them, and what each rank has.
+///
+/// A table is in parts, each with one rank; or it is *replicated*: whole, and with every rank. Replicas have the same
+/// numbers at any time, so whoever writes them down needs one of them, such as rank 0's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Placement {
-    /// By rank, then by width, whether their tables are cut between rows, table, row and column: the order in which
-    /// vectors travel.
+    /// By rank, those of replicated tables last, then by width, whether their tables are cut between rows, table, row and
+    /// column: the order in which vectors travel.
     shards: Vec<Shard>,
     dim: usize,
     ranks: usize,
     /// Of each table, whether its rows are with several ranks.
     cut: Vec<bool>,
+    /// Of each table, whether every rank has it.
+    replicated: Vec<bool>,
     /// Lookups a sample in each table, if they are known.
     lookups: Option<Vec<f64>>,
 }
 
 impl Placement {
-    /// These shards, of tables of `num_embeddings` rows of `dim` numbers.
+    /// These shards, of tables of `num_embeddings` rows of `dim` numbers. A table with a shard on each of several ranks,
+    /// all of them whole, is replicated.
     ///
     /// # Errors
-    /// [`Error::Config`] if a rank is not below `ranks`, or the shards of a table are not a grid that covers it: each
-    /// place in one shard.
+    /// [`Error::Config`] if a rank is not below `ranks`, or the shards of a table that is not replicated are not a grid
+    /// that covers it: each place in one shard.
     pub fn new(mut shards: Vec<Shard>, num_embeddings: &[usize], dim: usize, ranks: usize) -> Result<Self> {
         let mut covered = vec![0; num_embeddings.len()];
+        let replicated: Vec<bool> = (0..num_embeddings.len())
+            .map(|table| {
+                ranks > 1 && (0..ranks).all(|rank| shards.contains(&Shard::whole(table, rank, num_embeddings, dim)))
+            })
+            .collect();
         for (i, shard) in shards.iter().enumerate() {
             let Shard { table, rank, rows, columns } = shard;
             let fits = *table < num_embeddings.len() && *rank < ranks;
@@ -72,10 +88,11 @@ impl Placement {
                     "placement: {shard} on rank {rank}, of {ranks} ranks and {num_embeddings:?} rows of {dim}"
                 )));
             }
-            if let Some(other) = shards[..i].iter().find(|other| other.overlaps(shard)) {
+            let replica = |other: &Shard| replicated[*table] && other.rank != *rank;
+            if let Some(other) = shards[..i].iter().find(|other| other.overlaps(shard) && !replica(other)) {
                 return Err(Error::Config(format!("placement: {other} and {shard} overlap")));
             }
-            covered[*table] += rows.len() * columns.len();
+            covered[*table] += if replicated[*table] && *rank > 0 { 0 } else { rows.len() * columns.len() };
         }
         if let Some(t) = (0..covered.len()).find(|&t| covered[t] != num_embeddings[t] * dim) {
             return Err(Error::Config(format!("placement: table {t} is not covered")));
@@ -83,8 +100,10 @@ impl Placement {
         let whole = |s: &Shard| s.rows.len() == num_embeddings[s.table];
         let mut cut = vec![false; num_embeddings.len()];
         shards.iter().for_each(|s| cut[s.table] |= !whole(s));
-        shards.sort_by_key(|s| (s.rank, s.width(), cut[s.table], s.table, s.rows.start, s.columns.start));
-        Ok(Placement { shards, dim, ranks, cut, lookups: None })
+        shards.sort_by_key(|s| {
+            (s.rank, replicated[s.table], s.width(), cut[s.table], s.table, s.rows.start, s.columns.start)
+        });
+        Ok(Placement { shards, dim, ranks, cut, replicated, lookups: None })
     }
 
     /// All shards.
@@ -92,8 +111,8 @@ impl Placement {
         &self.shards
     }
 
-    /// The shards of `rank`, in the order in which their vectors travel, and in which they are among its
-    /// [`Parameters`](crate::Parameters).
+    /// The shards of `rank`, in the order in which they are among its [`Parameters`](crate::Parameters); replicated
+    /// tables are last.
     pub fn of(&self, rank: usize) -> impl Iterator<Item = &Shard> {
         self.shards.iter().filter(move |shard| shard.rank == rank)
     }
@@ -143,6 +162,14 @@ impl Placement {
         self.cut[t]
     }
 
+    /// Whether every one of several ranks has table `t`, whole.
+    ///
+    /// # Panics
+    /// If there is no such table.
+    pub fn is_replicated(&self, t: usize) -> bool {
+        self.replicated[t]
+    }
+
     /// Whether every rank has the same placement.
     ///
     /// # Errors
@@ -173,6 +200,20 @@ mod tests {
             make(&[Shard { rank: 2, ..shard(0..10, 0..4) }]).unwrap_err(),
             "placement: table 0, rows 0..10, columns 0..4 on rank 2, of 2 ranks and [10] rows of 4"
         );
+    }
+
+    #[test]
+    fn a_table_on_every_rank_is_replicated() {
+        let whole = |table, rank| Shard { table, rank, rows: 0..[10, 20][table], columns: 0..4 };
+        let make = |shards: &[Shard], ranks| Placement::new(shards.to_vec(), &[10, 20], 4, ranks);
+        let placement = make(&[whole(0, 0), whole(1, 0), whole(0, 1)], 2).unwrap();
+        assert_eq!([0, 1].map(|t| placement.is_replicated(t)), [true, false]);
+        assert_eq!(placement.of(0).map(|s| s.table).collect::<Vec<_>>(), [1, 0], "replicas are last");
+        assert!(!make(&[whole(0, 0), whole(1, 0)], 1).unwrap().is_replicated(0), "one rank has nothing to exchange");
+        // On some ranks, on one twice, or with a part of it beside.
+        assert!(make(&[whole(0, 0), whole(1, 0), whole(0, 1)], 3).is_err());
+        assert!(make(&[whole(0, 0), whole(1, 0), whole(0, 1), whole(0, 1)], 2).is_err());
+        assert!(make(&[whole(0, 0), whole(1, 0), whole(0, 1), Shard { rows: 3..4, ..whole(0, 1) }], 2).is_err());
     }
 
     #[test]

@@ -24,10 +24,10 @@ impl Group {
     }
 }
 
-/// The groups of `rank`.
+/// The groups of `rank`: what nobody else has.
 pub(super) fn groups(placement: &Placement, rank: usize) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    for shard in placement.of(rank) {
+    for shard in placement.of(rank).filter(|shard| !placement.is_replicated(shard.table)) {
         let (width, cut) = (shard.width(), placement.is_cut(shard.table));
         match groups.iter_mut().find(|g| (g.width, g.cut) == (width, cut)) {
             Some(group) => group.shards.push(shard.clone()),

@@ -11,13 +11,15 @@ impl Display for Shard {
 
 impl Display for Placement {
     /// Each shard, by table; then what each rank has, and how much more the first of them has than all on average. `MB`
-    /// are millions of bytes, and `lookups` are those a sample of everybody's batch, or `-` if they are not known.
+    /// are millions of bytes, and `lookups` are those a sample of everybody's batch, or `-` if they are not known. Of a
+    /// replicated table, on rank `all`, that is what each of them has.
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let mut shards: Vec<_> = self.shards.iter().collect();
+        let mut shards: Vec<_> = self.shards.iter().filter(|s| !(self.replicated[s.table] && s.rank > 0)).collect();
         shards.sort_by_key(|s| (s.table, s.rows.start, s.columns.start));
         let mut lines = vec![["table", "rows", "columns", "rank", "MB", "lookups"].map(String::from)];
         lines.extend(shards.into_iter().map(|shard| {
-            let [table, rank] = [shard.table, shard.rank].map(|n| n.to_string());
+            let table = shard.table.to_string();
+            let rank = if self.replicated[shard.table] { "all".into() } else { shard.rank.to_string() };
             let [rows, columns] = [&shard.rows, &shard.columns].map(|range| format!("{range:?}"));
             [table, rows, columns, rank, mb(shard.bytes() as f64), number(self.lookups_of(shard))]
         }));
@@ -43,10 +45,13 @@ impl Display for Placement {
 }
 
 impl Placement {
-    /// Lookups of a shard for each sample, if every row of a table is as likely as the others.
+    /// Lookups of a shard for each sample of all ranks, if every row of a table is as likely as the others. Each rank does
+    /// those of its own samples in a replicated table.
     fn lookups_of(&self, shard: &Shard) -> Option<f64> {
         let rows: usize = self.shards.iter().filter(|s| s.table == shard.table).map(|s| s.rows.end).max()?;
-        Some(self.lookups.as_ref()?[shard.table] * shard.rows.len() as f64 / rows as f64)
+        let parts =
+            if self.replicated[shard.table] { self.ranks as f64 } else { rows as f64 / shard.rows.len() as f64 };
+        Some(self.lookups.as_ref()?[shard.table] / parts)
     }
 }
 
@@ -76,28 +81,30 @@ fn write_aligned<const N: usize>(f: &mut Formatter<'_>, lines: &[[String; N]]) -
 
 #[cfg(test)]
 mod tests {
-    use crate::nn::{Placement, Shard, TableLoad};
+    use crate::nn::{Placement, PlanOptions, Shard, TableLoad};
 
     #[test]
     fn a_plan_is_a_table() {
         let tables = [(1_000_000, 1.0), (20, 3.0), (250_000, 0.5), (7, 1.0)];
         let tables = tables.map(|(num_embeddings, lookups)| TableLoad { num_embeddings, lookups });
-        let plan = Placement::plan(&tables, 16, 3).to_string();
+        let options = PlanOptions { samples: 8, ..PlanOptions::default() };
+        let plan = Placement::plan_with(&tables, 16, 3, &options).unwrap().to_string();
         assert_eq!(
             plan,
             "\
 table             rows  columns  rank      MB  lookups
-    0        0..500000    0..16     1  32.000     0.50
-    0  500000..1000000    0..16     2  32.000     0.50
-    1            0..20    0..16     0   0.001     3.00
-    2        0..250000    0..16     1  16.000     0.50
-    3             0..7    0..16     2   0.000     1.00
+    0        0..500000    0..16     0  32.000     0.50
+    0  500000..1000000    0..16     1  32.000     0.50
+    1            0..10    0..16     2   0.001     1.50
+    1           10..20    0..16     0   0.001     1.50
+    2        0..250000    0..16     2  16.000     0.50
+    3             0..7    0..16   all   0.000     0.33
 
      rank  shards      MB  lookups
-        0       1   0.001     3.00
-        1       2  48.000     1.00
-        2       2  32.000     1.50
-most/mean            1.80     1.64
+        0       3  32.001     2.33
+        1       2  32.000     0.83
+        2       3  16.001     2.33
+most/mean            1.20     1.27
 "
         );
     }

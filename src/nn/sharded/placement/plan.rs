@@ -16,6 +16,10 @@ pub struct TableLoad {
 /// What a [plan](Placement::plan_with) has to keep to.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PlanOptions {
+    /// Samples of a rank in a step, by which small tables are replicated; if 0, none is for its size.
+    pub samples: usize,
+    /// Tables that are replicated whatever their size.
+    pub replicated: Vec<usize>,
     /// Bytes of tables that a rank has room for, without what an optimizer remembers; no limit if there is none.
     pub room: Option<u64>,
 }
@@ -51,12 +55,26 @@ impl Placement {
         Self::plan_with(tables, dim, ranks, &PlanOptions::default()).unwrap_or_else(|e| panic!("{e}"))
     }
 
-    /// The same within limits: a table that is larger than a rank's room is cut into parts that are not, and where the
+    /// The same with more to go by: small tables replicated, and no rank given more than it has room for.
+    ///
+    /// Where every rank has a table, nothing is sent forward; backward, the sums of its rows' gradients are added over all
+    /// ranks: `D + 1` numbers a row, with whether it was looked up, twice. Where one rank has it, `L` ids and the length
+    /// of the bag are sent for each sample, and a vector and its gradient come and go. So a table is replicated if
+    ///
+    /// ```text
+    /// 2 · rows · (D + 1)  <  samples of a rank · (1 + L + 2 · D)
+    /// ```
+    ///
+    /// which is if it has fewer rows than a rank has samples, nearly. Both sides are sent in so far as they are for other
+    /// ranks, `(N − 1) / N`, so that the number of ranks has no part in it.
+    ///
+    /// Of the other tables, one that that is larger than a rank's room is cut into parts that are not, and where the
     /// rank that is next has no room left, another one has its turn. What fits nowhere is cut once more, so that the ranks
     /// are filled to the last row if need be.
     ///
     /// # Errors
-    /// [`Error::Config`] if there is not room enough, a table has no rows, or its lookups are not a number from 0 on.
+    /// [`Error::Config`] if there is not room enough, a table has no rows, its lookups are not a number from 0 on, or one
+    /// that is to be replicated is not there.
     ///
     /// # Panics
     /// If there is no rank.
@@ -70,38 +88,67 @@ impl Placement {
                  row and 0 lookups"
             )));
         }
-        let row_bytes = (dim * size_of::<f32>()) as u64;
-        let room = options.room.unwrap_or(u64::MAX);
-        let mut pieces = cut(tables, ranks, (room / row_bytes.max(1)).max(1));
-        // Stable, so that every rank makes the same plan.
-        pieces.sort_by(|a, b| b.weight.total_cmp(&a.weight));
-        let mut all = vec![Rank { weight: 0.0, room, tables: Vec::new() }; ranks];
-        let mut shards = Vec::new();
-        for piece in pieces {
-            place(piece, dim, &mut all, &mut shards).ok_or_else(|| {
-                let bytes: u64 = tables.iter().map(|t| t.num_embeddings as u64 * row_bytes).sum();
-                let mb = |bytes: u64| bytes as f64 / 1e6;
-                Error::Config(format!(
-                    "placement: tables of {:.3} MB do not fit into {ranks} ranks with room for {:.3} MB each",
-                    mb(bytes),
-                    mb(room)
-                ))
-            })?;
+        if let Some(table) = options.replicated.iter().find(|&&t| t >= tables.len()) {
+            let n = tables.len();
+            return Err(Error::Config(format!("placement: table {table} is to be on all ranks, expected one of {n}")));
         }
         let rows: Vec<usize> = tables.iter().map(|t| t.num_embeddings).collect();
+        let everywhere =
+            |t: usize| ranks > 1 && (options.replicated.contains(&t) || is_small(tables[t], dim, options.samples));
+        let (replicated, others): (Vec<_>, Vec<_>) = (0..tables.len()).partition(|&t| everywhere(t));
+        let replicas = replicated.iter().flat_map(|&t| (0..ranks).map(move |rank| [t, rank]));
+        let mut shards: Vec<_> = replicas.map(|[t, rank]| Shard::whole(t, rank, &rows, dim)).collect();
+        place_all(tables, &others, [dim, ranks], options.room, &mut shards).ok_or_else(|| {
+            let mb = |rows: usize| (rows * dim * size_of::<f32>()) as f64 / 1e6;
+            let beside = match replicated.len() {
+                0 => String::new(),
+                n => format!(", and {n} of {:.3} MB on each of them,", mb(replicated.iter().map(|&t| rows[t]).sum())),
+            };
+            Error::Config(format!(
+                "placement: {} tables of {:.3} MB on {ranks} ranks{beside} do not fit into {:.3} MB a rank",
+                others.len(),
+                mb(others.iter().map(|&t| rows[t]).sum()),
+                options.room.unwrap_or(u64::MAX) as f64 / 1e6
+            ))
+        })?;
         let lookups = Some(tables.iter().map(|t| t.lookups).collect());
         Ok(Placement { lookups, ..Placement::new(shards, &rows, dim, ranks)? })
     }
 }
 
-/// Tables in parts of which none weighs more than a rank's share, or has more than `most_rows`; but no more parts than
-/// ranks.
-fn cut(tables: &[TableLoad], ranks: usize, most_rows: u64) -> Vec<Piece> {
-    let rows: f64 = tables.iter().map(|t| t.num_embeddings as f64).sum();
-    let lookups: f64 = tables.iter().map(|t| t.lookups).sum();
+/// Whether less is sent of a table if every rank has it: see [`Placement::plan_with`].
+fn is_small(table: TableLoad, dim: usize, samples: usize) -> bool {
+    let [rows, dim, samples] = [table.num_embeddings, dim, samples].map(|n| n as f64);
+    2.0 * rows * (dim + 1.0) < samples * (1.0 + table.lookups + 2.0 * dim)
+}
+
+/// Places those of `tables` that are in `which`, beside `shards` that every rank has; nothing if they do not fit.
+fn place_all(
+    tables: &[TableLoad],
+    which: &[usize],
+    [dim, ranks]: [usize; 2],
+    room: Option<u64>,
+    shards: &mut Vec<Shard>,
+) -> Option<()> {
+    let row_bytes = (dim * size_of::<f32>()) as u64;
+    let replicas: u64 = shards.iter().filter(|s| s.rank == 0).map(Shard::bytes).sum();
+    let room = room.unwrap_or(u64::MAX).checked_sub(replicas)?;
+    let mut pieces = cut(tables, which, ranks, (room / row_bytes.max(1)).max(1));
+    // Stable, so that every rank makes the same plan.
+    pieces.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+    let mut all = vec![Rank { weight: 0.0, room, tables: Vec::new() }; ranks];
+    pieces.into_iter().try_for_each(|piece| place(piece, dim, &mut all, shards))
+}
+
+/// Those of `tables` that are in `which`, in parts of which none weighs more than a rank's share, or has more than
+/// `most_rows`; but no more parts than ranks.
+fn cut(tables: &[TableLoad], which: &[usize], ranks: usize, most_rows: u64) -> Vec<Piece> {
+    let rows: f64 = which.iter().map(|&t| tables[t].num_embeddings as f64).sum();
+    let lookups: f64 = which.iter().map(|&t| tables[t].lookups).sum();
     let share = |part: f64, all: f64| if all > 0.0 { part / all } else { 0.0 };
     let mut pieces = Vec::new();
-    for (table, load) in tables.iter().enumerate() {
+    for &table in which {
+        let load = tables[table];
         let n = load.num_embeddings;
         let weight = share(n as f64, rows) + share(load.lookups, lookups);
         let by_weight = (weight / (2.0 / ranks as f64)).ceil() as usize;
@@ -200,8 +247,14 @@ mod tests {
                 rows.iter().map(|&num_embeddings| TableLoad { num_embeddings, lookups: below(5) as f64 }).collect();
             // Sometimes just enough, and sometimes one row less than that.
             let row_room = total.div_ceil(ranks);
-            let plan =
-                |rows: usize| Placement::plan_with(&tables, 4, ranks, &PlanOptions { room: Some(16 * rows as u64) });
+            let plan = |rows: usize| {
+                Placement::plan_with(
+                    &tables,
+                    4,
+                    ranks,
+                    &PlanOptions { room: Some(16 * rows as u64), ..PlanOptions::default() },
+                )
+            };
             for room in [row_room, row_room + below(100)] {
                 let plan = plan(room).unwrap();
                 assert!((0..ranks).all(|rank| bytes(&plan, rank) <= 16 * room as u64), "{plan}");
@@ -211,20 +264,41 @@ mod tests {
     }
 
     #[test]
+    fn small_tables_are_on_all_ranks() {
+        let tables = loads(&[1000, 126, 125, 3]);
+        let plan = |samples, replicated: &[usize], ranks| {
+            let options = PlanOptions { samples, replicated: replicated.to_vec(), room: None };
+            let plan = Placement::plan_with(&tables, 16, ranks, &options).unwrap();
+            (0..4).map(|t| plan.is_replicated(t)).collect::<Vec<_>>()
+        };
+        // 2 · rows · 17 beside 125 · (1 + 1 + 32): as many at 125 rows.
+        assert_eq!(plan(125, &[], 2), [false, false, false, true]);
+        assert_eq!(plan(126, &[], 8), [false, false, true, true]);
+        assert_eq!(plan(0, &[0], 2), [true, false, false, false]);
+        assert_eq!(plan(126, &[0], 1), [false; 4]);
+    }
+
+    #[test]
     fn what_cannot_be_placed_is_said() {
-        let plan = |tables: &[TableLoad], room| {
-            Placement::plan_with(tables, 250, 2, &PlanOptions { room }).unwrap_err().to_string()
+        let plan = |tables: &[TableLoad], room, replicated: &[usize]| {
+            let options = PlanOptions { room, replicated: replicated.to_vec(), samples: 0 };
+            Placement::plan_with(tables, 250, 2, &options).unwrap_err().to_string()
         };
         assert_eq!(
-            plan(&loads(&[1000, 2000]), Some(1_400_000)),
-            "placement: tables of 3.000 MB do not fit into 2 ranks with room for 1.400 MB each"
+            plan(&loads(&[1000, 2000]), Some(1_400_000), &[]),
+            "placement: 2 tables of 3.000 MB on 2 ranks do not fit into 1.400 MB a rank"
         );
         assert_eq!(
-            plan(&loads(&[1000, 0]), None),
+            plan(&loads(&[1000, 2000]), Some(1_400_000), &[0]),
+            "placement: 1 tables of 2.000 MB on 2 ranks, and 1 of 1.000 MB on each of them, do not fit into 1.400 MB a rank"
+        );
+        assert_eq!(plan(&loads(&[1, 2]), None, &[2]), "placement: table 2 is to be on all ranks, expected one of 2");
+        assert_eq!(
+            plan(&loads(&[1000, 0]), None, &[]),
             "placement: table 1 of 0 rows and 1 lookups a sample, expected at least 1 row and 0 lookups"
         );
         assert_eq!(
-            plan(&[TableLoad { num_embeddings: 1, lookups: -1.0 }], None),
+            plan(&[TableLoad { num_embeddings: 1, lookups: -1.0 }], None, &[]),
             "placement: table 0 of 1 rows and -1 lookups a sample, expected at least 1 row and 0 lookups"
         );
     }
