@@ -1,5 +1,40 @@
-//! Longer reading: pages about the whole, where the modules' own pages are about parts. The paper ends with the wish for a
-//! detailed and accessible description (section 6); this is one.
+//! The companion of the paper (Naumov et al. 2019, arXiv 1906.00091): chapters to be read beside it, in order, and pages
+//! about the whole, where the modules' own pages are about parts. The paper ends with the wish for a detailed and accessible
+//! description (section 6); this is one.
+//!
+//! Each chapter is short, and has a program with numbers small enough to check by hand.
+//!
+//! 1. [A tape in 60 lines](ch01_tape): reverse-mode differentiation, whole, and what this crate's tape does differently
+//! 2. [The linear layer](ch02_linear): forward and backward, derived index by index
+//! 3. [Embedding bags](ch03_embedding_bags): lookups as sparse matrix products, and why their gradient is sparse
+//! 4. [The interaction](ch04_interaction) and factorization machines
+//! 5. [The whole model](ch05_whole_model) on a batch of two rows, every number shown
+//!
+//! Further pages:
+//!
+//! - [A map of the paper](paper_map): what of it is where, and [where we differ](where_we_differ), and why
+//! - [Where the time of a step goes](where_the_time_goes), operation by operation, beside the machine's limits
+//! - [Fewer bits a number](fewer_bits): what they cost and save
+//! - [On a GPU](gpu): how to compute there, and how it works
+//! - [On real rows](real_rows): what models and recipes make of them
+//! - [What has the same bits where](determinism), and why the rest has not
+//! - [The reference's flags](reference_flags), and where each is here
+//! - [Unsafe code](safety), and what is done to break it
+
+#[doc = include_str!("guide/01_tape.md")]
+pub mod ch01_tape {}
+
+#[doc = include_str!("guide/02_linear.md")]
+pub mod ch02_linear {}
+
+#[doc = include_str!("guide/03_embedding_bags.md")]
+pub mod ch03_embedding_bags {}
+
+#[doc = include_str!("guide/04_interaction.md")]
+pub mod ch04_interaction {}
+
+#[doc = include_str!("guide/05_whole_model.md")]
+pub mod ch05_whole_model {}
 
 #[doc = include_str!("guide/determinism.md")]
 pub mod determinism {}

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// 0, never falls, and ends at `values.len()`. A bag may be empty. With `weights`, lookup `i`
 /// counts `weights[i]` times.
 ///
-/// The paper's footnote 4 has an example, with lengths and with offsets. The layout is TorchRec's `JaggedTensor` and FBGEMM's `include_last_offset`; PyTorch's
-/// `EmbeddingBag` leaves the last offset out by default.
+/// The paper's footnote 4 has an example, with lengths and with offsets. The layout is TorchRec's `JaggedTensor` and FBGEMM's
+/// `include_last_offset`; PyTorch's `EmbeddingBag` leaves the last offset out by default. [Chapter 3 of the
+/// guide](crate::guide::ch03_embedding_bags) has all notations side by side.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JaggedTensor {
     values: Vec<u32>,

@@ -16,6 +16,8 @@
 //!
 //! Parameters are not on the tape: see [`Parameters`]. An operation that uses one writes its
 //! gradient into [`Gradients`].
+//!
+//! A tape for numbers instead of tensors, in 60 lines, is in [chapter 1 of the guide](crate::guide::ch01_tape).
 
 mod fault;
 mod plan;

@@ -30,7 +30,8 @@ use std::sync::Arc;
 ///
 /// The bottom MLP has ReLU after every layer, the top MLP after every layer but the last, as in
 /// the reference, and [dropout](crate::ops::dropout) beside it if the tape has any. The probability
-/// of a click is `σ(logit)`; losses take the logit.
+/// of a click is `σ(logit)`; losses take the logit. [Chapter 5 of the guide](crate::guide::ch05_whole_model) has one with
+/// every number written out.
 #[derive(Debug, Clone)]
 pub struct Dlrm {
     config: DlrmConfig,

@@ -28,7 +28,7 @@ struct EmbeddingBagsBackward {
 /// The output holds the vectors of a sample side by side, as the interaction wants them. With the
 /// lookups as a sparse matrix this is `S = AᵀW` (paper section 2.1.1, equation 2), and backward is
 /// `dW = A·dS`, nonzero in the rows that were looked up only; see
-/// [`TableGrads`](crate::gradients::TableGrads).
+/// [`TableGrads`](crate::gradients::TableGrads), and [chapter 3 of the guide](crate::guide::ch03_embedding_bags).
 ///
 /// # Panics
 /// If there are fewer tables than lists, the tables differ in `D`, the lists in the number of

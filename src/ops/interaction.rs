@@ -16,7 +16,7 @@ struct InteractionBackward {
 /// Paper section 2.2: "the second-order interaction of different features explicitly by taking
 /// the dot product between all pairs", as in factorization machines (section 2.1.3, equation 4). With
 /// `T = [x; y₁; …]` of a sample and `Z = T Tᵀ`, backward is `dT = (dZ + dZᵀ) T`, and `dx` gets
-/// the gradient of its copy in front as well.
+/// the gradient of its copy in front as well. See [chapter 4 of the guide](crate::guide::ch04_interaction).
 ///
 /// # Panics
 /// If the shapes do not fit.

@@ -16,7 +16,7 @@ struct LinearBackward {
 /// (paper section 2.1.4, equation 5 for one layer).
 ///
 /// Backward, with `dZ = dY ⊙ [Y > 0]` for ReLU and `dZ = dY` without:
-/// `dX = dZ · W`, `dW = dZᵀ · X`, `db = Σ_b dZ[b]`.
+/// `dX = dZ · W`, `dW = dZᵀ · X`, `db = Σ_b dZ[b]`; derived in [chapter 2 of the guide](crate::guide::ch02_linear).
 ///
 /// # Panics
 /// If the shapes do not fit.

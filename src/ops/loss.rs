@@ -13,7 +13,8 @@ struct LossBackward {
 /// The loss of `logits` (`B` or `B × 1`) for `labels` (`B`), one number: see [`LossKind`].
 ///
 /// Backward, with `p = σ(x)`: `dx = w[y] (p − y) / B` for binary cross entropy, and
-/// `dx = 2 (p − y) p (1 − p) / B` for the squared error. The loss of no sample is 0.
+/// `dx = 2 (p − y) p (1 − p) / B` for the squared error. The loss of no sample is 0. [Chapter 5 of the
+/// guide](crate::guide::ch05_whole_model) has an example by hand.
 ///
 /// # Panics
 /// If there are not as many labels as logits.
