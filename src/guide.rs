@@ -1,6 +1,15 @@
 //! Longer reading: pages about the whole, where the modules' own pages are about parts. The paper ends with the wish for a
 //! detailed and accessible description (section 6); this is one.
 
+#[doc = include_str!("guide/06_sparse_optimizers.md")]
+pub mod ch06_sparse_optimizers {}
+
+#[doc = include_str!("guide/08_gathers.md")]
+pub mod ch08_gathers {}
+
+#[doc = include_str!("guide/10_evaluation.md")]
+pub mod ch10_evaluation {}
+
 #[doc = include_str!("guide/determinism.md")]
 pub mod determinism {}
 
