@@ -7,6 +7,9 @@ pub mod ch06_sparse_optimizers {}
 #[doc = include_str!("guide/08_gathers.md")]
 pub mod ch08_gathers {}
 
+#[doc = include_str!("guide/09_parallelism.md")]
+pub mod ch09_parallelism {}
+
 #[doc = include_str!("guide/10_evaluation.md")]
 pub mod ch10_evaluation {}
 

@@ -39,7 +39,7 @@ mod tests {
                 scope
                     .spawn(move || Communicator::new(transport).agree("configuration", text).map_err(|e| e.to_string()))
             };
-            let ranks: Vec<_> = threads(texts.len()).into_iter().zip(texts).map(ask).collect();
+            let ranks: Vec<_> = threads(texts.len()).into_iter().zip(texts.iter().copied()).map(ask).collect();
             ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
         })
     }
