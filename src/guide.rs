@@ -36,6 +36,18 @@ pub mod ch04_interaction {}
 #[doc = include_str!("guide/05_whole_model.md")]
 pub mod ch05_whole_model {}
 
+#[doc = include_str!("guide/06_sparse_optimizers.md")]
+pub mod ch06_sparse_optimizers {}
+
+#[doc = include_str!("guide/08_gathers.md")]
+pub mod ch08_gathers {}
+
+#[doc = include_str!("guide/09_parallelism.md")]
+pub mod ch09_parallelism {}
+
+#[doc = include_str!("guide/10_evaluation.md")]
+pub mod ch10_evaluation {}
+
 #[doc = include_str!("guide/determinism.md")]
 pub mod determinism {}
 

@@ -244,6 +244,16 @@ mod tests {
     }
 
     #[test]
+    fn what_was_waited_for_has_been_counted() {
+        on_ranks(2, |comm| {
+            for exchanges in 1..=200 {
+                comm.all_reduce(&mut [1.0]).unwrap();
+                assert_eq!(comm.traffic()[0].1.exchanges, exchanges);
+            }
+        });
+    }
+
+    #[test]
     fn one_speaks_to_all_and_all_to_all() {
         on_ranks(3, |comm| {
             let said = comm.broadcast(1, format!("from {}", comm.rank()).as_bytes()).unwrap();

@@ -26,13 +26,8 @@ pub(super) type Kind = &'static str;
 /// What was moved, by kind, in the order of first use.
 pub(super) type Ledger = Arc<Mutex<Vec<(Kind, Traffic)>>>;
 
-/// Does an exchange, and returns how many bytes went to other ranks.
-type Work = Box<dyn FnOnce(&mut dyn Transport) -> u64 + Send>;
-
-struct Job {
-    kind: Kind,
-    work: Work,
-}
+/// An exchange that is to be done.
+type Job = Box<dyn FnOnce(&mut dyn Transport) + Send>;
 
 /// The thread that owns the transport.
 #[derive(Debug)]
@@ -40,24 +35,6 @@ pub(super) struct Worker {
     jobs: Sender<Job>,
     pub ledger: Ledger,
     thread: JoinHandle<()>,
-}
-
-impl Job {
-    fn run(self, transport: &mut dyn Transport, ledger: &Ledger) {
-        let start = Instant::now();
-        let bytes = (self.work)(transport);
-        account(ledger, self.kind, |traffic| {
-            traffic.exchanges += 1;
-            traffic.bytes += bytes;
-            traffic.time += start.elapsed();
-        });
-    }
-}
-
-impl std::fmt::Debug for Job {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Job({})", self.kind)
-    }
 }
 
 /// Something that is on its way.
@@ -98,14 +75,13 @@ impl Worker {
         let (jobs, todo) = channel::<Job>();
         let (made, is_made) = sync_channel(1);
         let ledger = Ledger::default();
-        let mine = ledger.clone();
         let work = move || {
             let mut transport = match make() {
                 Ok(transport) => transport,
                 Err(error) => return drop(made.send(Err(error))),
             };
             if made.send(Ok([transport.rank(), transport.size()])).is_ok() {
-                todo.into_iter().for_each(|job| job.run(&mut transport, &mine));
+                todo.into_iter().for_each(|job| job(&mut transport));
             }
         };
         let thread = std::thread::Builder::new().name("dlrm-comm".into()).spawn(work);
@@ -130,14 +106,21 @@ impl Worker {
         work: impl FnOnce(&mut dyn Transport) -> (Result<T>, u64) + Send + 'static,
     ) -> Pending<T> {
         let (sender, result): (SyncSender<Result<T>>, _) = sync_channel(1);
-        let work = Box::new(move |transport: &mut dyn Transport| {
+        let ledger = self.ledger.clone();
+        let job = Box::new(move |transport: &mut dyn Transport| {
+            let start = Instant::now();
             let (made, bytes) = work(transport);
+            // Before who waits goes on: what they waited for is in the ledger.
+            account(&ledger, kind, |traffic| {
+                traffic.exchanges += 1;
+                traffic.bytes += bytes;
+                traffic.time += start.elapsed();
+            });
             // Nobody may be waiting any more.
             let _ = sender.send(made);
-            bytes
         });
         // If the thread is gone, the wait says so.
-        let _ = self.jobs.send(Job { kind, work });
+        let _ = self.jobs.send(job);
         Pending { kind, result, ledger: self.ledger.clone() }
     }
 }
