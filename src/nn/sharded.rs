@@ -130,8 +130,11 @@ impl ShardedEmbeddings {
 
     /// This rank's shards, and which parameter each is.
     pub(crate) fn own(&self) -> impl Iterator<Item = (TableId, &Shard)> {
-        let own = self.first.iter().zip(&self.shared.groups[self.shared.comm.rank()]);
-        own.flat_map(|(first, group)| group.shards.iter().enumerate().map(|(i, s)| (TableId(first.0 + i), s)))
+        let Shared { comm, placement, groups, replicas, .. } = &*self.shared;
+        let own = self.first.iter().zip(&groups[comm.rank()]);
+        let own =
+            own.flat_map(|(first, group)| group.shards.iter().enumerate().map(|(i, s)| (TableId(first.0 + i), s)));
+        own.chain(replicas.iter().flat_map(|replicas| replicas.own(placement.of(comm.rank()))))
     }
 
     /// Samples of all ranks in the last forward pass.

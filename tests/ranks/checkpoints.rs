@@ -41,7 +41,7 @@ fn files(folder: &Path) -> Vec<String> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-const SHARES: [Share; 3] = [Share::Planned, Share::Last, Share::Cut];
+const SHARES: [Share; 5] = [Share::Planned, Share::Last, Share::Cut, Share::Everywhere, Share::SmallEverywhere];
 
 #[test]
 fn ranks_write_the_bytes_that_one_writes_and_read_those_of_any_number() {

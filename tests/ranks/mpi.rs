@@ -40,6 +40,16 @@ fn a_rank_that_ends_ends_the_job() {
     assert!(!text.contains("the same as one"), "{text}");
 }
 
+#[test]
+fn ranks_that_were_told_different_things_end_and_say_so() {
+    let (text, well) = mpirun(4, "disagree");
+    assert!(!well, "{text}");
+    assert!(
+        text.contains("rank 2: another configuration than rank 0: `lr = 0.2` in line 2, expected `lr = 0.1`"),
+        "{text}"
+    );
+}
+
 /// What a process does that is a rank; in the program that starts them, nothing.
 #[test]
 fn a_rank() {
@@ -50,6 +60,13 @@ fn a_rank() {
         std::process::exit(1);
     }
     let (rank, ranks) = (comm.rank(), comm.size());
+    if role == "disagree" {
+        let lines = format!("seed = 1\nlr = 0.{}\n", if rank == 2 { 2 } else { 1 });
+        if let Err(error) = comm.agree("configuration", &lines) {
+            eprintln!("{error}");
+            std::process::exit(1);
+        }
+    }
     for (case, share) in [
         (case(37), Share::Cut),
         (Case { pooling: Pooling::Mean, rule: UpdateRule::ADAGRAD, ..case(10) }, Share::Planned),

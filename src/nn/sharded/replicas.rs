@@ -10,7 +10,7 @@
 //! replicas never drift apart. A row that no rank looked up gets no gradient, not one of zeros, which would move it with
 //! Adam.
 
-use super::placement::Placement;
+use super::placement::{Placement, Shard};
 use crate::backend::{Pooling, Table, TableGrads};
 use crate::comm::{Communicator, Pending};
 use crate::error::Result;
@@ -146,6 +146,12 @@ impl Replicas {
                 self.first.0 + i,
             );
         }
+    }
+
+    /// Those of the shards of this rank, `all`, which are last, and which parameter each is.
+    pub fn own<'a>(&self, all: impl Iterator<Item = &'a Shard>) -> impl Iterator<Item = (TableId, &'a Shard)> {
+        let mine = all.filter(|shard| self.tables.contains(&shard.table));
+        mine.enumerate().map(|(i, shard)| (TableId(self.first.0 + i), shard))
     }
 
     fn of<'a>(&self, params: &'a Parameters) -> &'a [Table] {

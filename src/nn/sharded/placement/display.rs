@@ -48,7 +48,7 @@ impl Placement {
     /// Lookups of a shard for each sample of all ranks, if every row of a table is as likely as the others. Each rank does
     /// those of its own samples in a replicated table.
     fn lookups_of(&self, shard: &Shard) -> Option<f64> {
-        let rows: usize = self.shards.iter().filter(|s| s.table == shard.table).map(|s| s.rows.end).max()?;
+        let rows = self.num_embeddings()[shard.table];
         let parts =
             if self.replicated[shard.table] { self.ranks as f64 } else { rows as f64 / shard.rows.len() as f64 };
         Some(self.lookups.as_ref()?[shard.table] / parts)
