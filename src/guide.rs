@@ -69,6 +69,9 @@ pub mod real_rows {}
 #[doc = include_str!("guide/reference_flags.md")]
 pub mod reference_flags {}
 
+#[doc = include_str!("guide/running.md")]
+pub mod running {}
+
 #[doc = include_str!("guide/safety.md")]
 pub mod safety {}
 

@@ -19,7 +19,7 @@
 //! | 0 | the crate `dlrm-kernels` | SIMD loops over slices |
 //!
 //! [`guide`] has chapters to be read beside the paper, from [a tape in 60 lines](guide::ch01_tape) on, and pages about the
-//! whole: [where the time of a step goes](guide::where_the_time_goes), [what fewer
+//! whole: [what the examples do](guide::running), [where the time of a step goes](guide::where_the_time_goes), [what fewer
 //! bits a number cost and save](guide::fewer_bits), [how to compute on a GPU](guide::gpu),
 //! [what models and recipes make of real rows](guide::real_rows), [what has the same bits where](guide::determinism),
 //! where each [flag of the public reference](guide::reference_flags) is here, and what is [unsafe, and done to break
