@@ -15,18 +15,18 @@ fn figures(args: &[&str], output: &Path) -> Output {
 #[test]
 fn a_generated_trace_stands_for_the_original() {
     let dir = tempfile::tempdir().unwrap();
-    let out = figures(&["locality", "algorithms", "--quick"], dir.path());
+    let out = figures(&["figure3", "locality", "algorithms", "--quick"], dir.path());
     let table = String::from_utf8(out.stdout).unwrap();
     assert!(out.status.success(), "{table}{}", String::from_utf8_lossy(&out.stderr));
-    assert_eq!((table.matches("yes\n").count(), table.matches("NO\n").count()), (13, 0), "{table}");
-    for (name, curves, columns) in [("algorithms", 6, 4), ("locality", 7, 3)] {
+    assert_eq!((table.matches("yes\n").count(), table.matches("NO\n").count()), (17, 0), "{table}");
+    for (name, curves, columns) in [("figure3", 3, 3), ("algorithms", 6, 4), ("locality", 7, 3)] {
         let svg = fs::read_to_string(dir.path().join(format!("{name}.svg"))).unwrap();
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains("prefers-color-scheme: dark"));
         assert_eq!(svg.matches("<polyline ").count(), 2 * curves, "a curve and its line in the legend, {name}");
         let csv = fs::read_to_string(dir.path().join(format!("{name}.csv"))).unwrap();
         assert!(csv.lines().count() > 100 && csv.lines().all(|line| line.split(',').count() == columns), "{name}");
     }
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 4);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 6);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Section 4.1: what a cache is worth. A generated trace is meant to have the hit rates of the original, which ids drawn
+//! Section 4.2: what a cache is worth. A generated trace is meant to have the hit rates of the original, which ids drawn
 //! evenly have not.
 
 mod cache;

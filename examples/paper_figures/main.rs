@@ -7,10 +7,11 @@
 //!
 //! | name | of the paper | what |
 //! |---|---|---|
+//! | `figure3` | section 4.2, figure 3 | stack distances of a trace, of one generated in its place, and of an adjusted one |
 //! | `figure5` | section 5.1, figure 5 | accuracy and loss of DLRM and DCN, with SGD and Adagrad |
 //! | `figure6` | section 5.2, figure 6 | where the time of a step goes, by operator |
-//! | `locality` | section 4.1 | hit rates of caches, for a trace and for one generated in its place |
-//! | `algorithms` | section 4.1, algorithms 1 and 2 | stack distances of both |
+//! | `locality` | section 4.2 | hit rates of caches, for a trace and for one generated in its place |
+//! | `algorithms` | section 4.2, algorithms 1 and 2 | stack distances of both, for columns of rows |
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -21,6 +22,7 @@ mod rows;
 mod accuracy;
 mod chart;
 mod check;
+mod distances;
 mod locality;
 mod operators;
 mod traces;
@@ -42,7 +44,8 @@ struct Args {
     /// Which ones.
     #[arg(value_enum, default_value = "all")]
     figures: Vec<Figure>,
-    /// Rows in Criteo's format, plain, .gz or .zst, or a binary dataset, for all but figure 6; if left out, generated ones.
+    /// Rows in Criteo's format, plain, .gz or .zst, or a binary dataset, for figure 5, locality and
+    /// algorithms; if left out, generated ones.
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
     /// Where CSV and SVG go.
@@ -51,7 +54,7 @@ struct Args {
     /// Threads; 0 means one for each processor.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     threads: u16,
-    /// A tenth of the rows and steps. The models stay as large.
+    /// A tenth of the steps and accesses, a fifth of the generated rows. The models stay as large.
     #[arg(long)]
     quick: bool,
 }
@@ -60,6 +63,8 @@ struct Args {
 enum Figure {
     /// All of those below.
     All,
+    /// Stack distances of even draws, of a trace generated in their place, and of an adjusted one.
+    Figure3,
     /// Accuracy and loss of DLRM and DCN, with SGD and Adagrad.
     Figure5,
     /// The time of a step by operator, on the model of section 5.2; takes 2.5 GB of memory.
@@ -103,6 +108,9 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<()> {
     fs::create_dir_all(&args.output).map_err(|e| Error::io(&args.output, e))?;
     let (output, mut checks) = (Output(&args.output), Vec::new());
+    if args.wants(Figure::Figure3) {
+        checks.extend(distances::figure(&output)?);
+    }
     if args.wants(Figure::Locality) || args.wants(Figure::Algorithms) {
         let traces = traces::make(args.data.as_deref(), args.scaled(200_000))?;
         if args.wants(Figure::Algorithms) {
@@ -117,7 +125,9 @@ fn run(args: &Args) -> Result<()> {
         checks.extend(operators::profile(&cpu, args.scaled(20), &output)?);
     }
     if args.wants(Figure::Figure5) {
-        checks.extend(accuracy::compare(args.data.as_deref(), args.scaled(700_000), &cpu, &output)?);
+        // With a tenth of them SGD would learn next to nothing.
+        let generated = if args.quick { 70_000 } else { 350_000 };
+        checks.extend(accuracy::compare(args.data.as_deref(), generated, &cpu, &output)?);
     }
     println!();
     print_columns(&Check::HEADER, &checks.iter().map(Check::cells).collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! Algorithms 1 and 2 (section 4.1): the ids of a column as a trace, its stack distances, and a trace generated from them.
+//! Algorithms 1 and 2 (section 4.2): the ids of a column as a trace, its stack distances, and a trace generated from them.
 
 use crate::Output;
 use crate::chart::{Axis, Chart, Series};
