@@ -1,6 +1,9 @@
 //! Times one training step (or forward pass) of a standard model on random batches in memory.
 //!
 //! `cargo run --release --example train_step -- --config kaggle --batch-size 2048 --threads 2`
+//!
+//! With `--ranks 2`, or `--mpi` under `mpirun` in a build with `--features mpi`, the ranks train one model, and the time of
+//! each of their exchanges is told.
 
 mod support;
 
@@ -17,13 +20,16 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::backend_flags::{BackendFlags, COUNTS, Chosen};
+use support::backend_flags::{BackendFlags, BackendName, COUNTS, Chosen};
 use support::breakdown::Breakdown;
+use support::exchanges::{Exchange, print_exchanges};
 use support::machine;
 use support::memory::Planned;
 use support::model_flags::ModelConfig;
 use support::models::{Config, random_batches};
 use support::profile::{self, Profile, ProfileFlags};
+use support::ranks_flags::RanksFlags;
+use support::ranks_step::{Steps as RankSteps, Timed};
 use support::{check_memory, fail, parse_args};
 
 /// Times one training step of a standard model on random batches in memory.
@@ -40,6 +46,8 @@ struct Args {
     threads: u16,
     #[command(flatten)]
     backend: BackendFlags,
+    #[command(flatten)]
+    ranks: RanksFlags,
     /// Steps timed.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     iters: u32,
@@ -95,6 +103,23 @@ struct Outcome {
     phases_ms: Option<Phases>,
     #[serde(skip_serializing_if = "Option::is_none")]
     roofline: Option<Breakdown>,
+}
+
+/// The same on ranks.
+#[derive(Serialize)]
+struct RanksOutcome {
+    system: String,
+    config: Config,
+    /// Samples of all ranks.
+    batch: u32,
+    ranks: usize,
+    ranks_are: &'static str,
+    /// Of each rank.
+    threads: usize,
+    mode: &'static str,
+    ms: Spread,
+    samples_a_second: f64,
+    exchanges: Vec<Exchange>,
 }
 
 /// Times of one step: forward, backward, update.
@@ -230,6 +255,43 @@ fn measure(args: &Args) -> Result<(Outcome, Chosen)> {
     Ok((outcome, chosen))
 }
 
+/// Times steps on ranks, each with its share of the batch and of the threads. Rank 0 has the outcome.
+fn measure_on_ranks(args: &Args, flag: &str) -> Result<Option<RanksOutcome>> {
+    let given = [
+        ("--backend wgpu", args.backend.backend == BackendName::Wgpu),
+        ("--forward-only", args.forward_only),
+        ("--phases", args.phases),
+        ("--roofline", args.roofline),
+        ("--profile", args.profile.profile.is_some()),
+    ];
+    if let Some((other, _)) = given.into_iter().find(|(_, given)| *given) {
+        return Err(Error::Config(format!(
+            "{other}: expected no {flag} beside it, which times whole steps on processors"
+        )));
+    }
+    args.ranks.run(|comm| {
+        let chosen = args.backend.open(args.ranks.threads(&comm, args.threads.into())?)?;
+        let cpu = chosen.cpu().expect("a GPU was refused");
+        let (model, lookups) = args.config.model();
+        let [batch, warmup, iters] = [args.batch_size, args.warmup, args.iters].map(|n| n as usize);
+        let steps = RankSteps { model, lookups, batch, distinct: args.distinct, warmup, iters };
+        let Timed { times, exchanges } = steps.run(&comm, cpu)?;
+        let ms = spread(times.into_iter());
+        Ok(RanksOutcome {
+            system: format!("dlrm-{}-{}", env!("CARGO_PKG_VERSION"), cpu.isa().name()),
+            config: args.config,
+            batch: args.batch_size,
+            ranks: comm.size(),
+            ranks_are: args.ranks.are(),
+            threads: cpu.threads(),
+            mode: "train",
+            samples_a_second: f64::from(args.batch_size) / ms.median * 1e3,
+            ms,
+            exchanges,
+        })
+    })
+}
+
 /// Minimum, median and maximum in milliseconds, to the microsecond.
 fn spread(times: impl Iterator<Item = Duration>) -> Spread {
     let mut us: Vec<f64> = times.map(|t| t.as_secs_f64() * 1e6).collect();
@@ -240,11 +302,40 @@ fn spread(times: impl Iterator<Item = Duration>) -> Spread {
     Spread { min: ms(us[0]), median: ms(median), max: ms(us[us.len() - 1]) }
 }
 
+fn print_spread(mode: &str, Spread { min, median, max }: &Spread) {
+    println!("{mode:<10}{:>10}{:>10}{:>10}   ms a step", "min", "median", "max");
+    println!("{:<10}{min:>10.3}{median:>10.3}{max:>10.3}", "");
+}
+
+fn print_ranks(outcome: &RanksOutcome) {
+    let RanksOutcome { ranks, ranks_are, threads, batch, .. } = outcome;
+    println!("{ranks} ranks, which are {ranks_are}, {} each; {batch} samples a step", machine::threads(*threads));
+    print_spread(outcome.mode, &outcome.ms);
+    println!("{:.0} rows a second", outcome.samples_a_second);
+    println!();
+    print_exchanges(&outcome.exchanges);
+}
+
+fn main_on_ranks(args: &Args, flag: &str) -> ExitCode {
+    match measure_on_ranks(args, flag) {
+        Err(e) => return fail(e),
+        Ok(None) => {}
+        Ok(Some(outcome)) if args.json => {
+            println!("{}", serde_json::to_string(&outcome).expect("numbers and strings"));
+        }
+        Ok(Some(outcome)) => print_ranks(&outcome),
+    }
+    ExitCode::SUCCESS
+}
+
 fn main() -> ExitCode {
     let args = match parse_args::<Args>() {
         Ok(args) => args,
         Err(code) => return code,
     };
+    if let Some(flag) = args.ranks.given() {
+        return main_on_ranks(&args, flag);
+    }
     let (outcome, chosen) = match measure(&args) {
         Ok(done) => done,
         Err(e) => return fail(e),
@@ -253,14 +344,12 @@ fn main() -> ExitCode {
         println!("{}", serde_json::to_string(&outcome).expect("numbers and strings"));
         return ExitCode::SUCCESS;
     }
-    let Spread { min, median, max } = outcome.ms;
     println!("{}", chosen.backend().describe());
-    println!("{:<10}{:>10}{:>10}{:>10}   ms a step", outcome.mode, "min", "median", "max");
-    println!("{:<10}{min:>10.3}{median:>10.3}{max:>10.3}", "");
+    print_spread(outcome.mode, &outcome.ms);
     if let Some(Phases { forward, backward, update }) = outcome.phases_ms {
         println!("median of forward {forward:.3}, backward {backward:.3}, update {update:.3} ms");
     }
-    println!("{:.0} rows a second", f64::from(args.batch_size) / median * 1e3);
+    println!("{:.0} rows a second", f64::from(args.batch_size) / outcome.ms.median * 1e3);
     if let Some(counts) = outcome.counts {
         let count =
             |(name, count): (&&str, &f64)| format!("{} {}", (count * 100.0).round() / 100.0, name.replace('_', " "));

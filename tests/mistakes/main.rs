@@ -3,8 +3,8 @@
 //! The cases are the lists in the files beside this one; what they say is `snapshots/mistakes__table.snap`. Where a message
 //! is meant to change, `INSTA_UPDATE=always cargo test --test mistakes` writes it anew, to be read before it is committed.
 
-// Another system has other words for its errors, and an example with Parquet or a GPU takes what one without does not.
-#![cfg(all(target_os = "linux", not(feature = "parquet"), not(feature = "wgpu")))]
+// Another system has other words for its errors, and an example with MPI, Parquet or a GPU takes what one without does not.
+#![cfg(all(target_os = "linux", not(feature = "mpi"), not(feature = "parquet"), not(feature = "wgpu")))]
 
 #[path = "../common/mod.rs"]
 mod common;
