@@ -8,6 +8,7 @@ use dlrm::checkpoint::{self, Checkpoint};
 use dlrm::comm::Communicator;
 use dlrm::data::source::Samples;
 use dlrm::nn::Model;
+use dlrm::train::Trainer;
 use dlrm::{Batch, Error, Parameters, Result, Stream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -69,17 +70,26 @@ impl CheckpointFlags {
             let model = ranks::build(&config, comm, &mut params, &mut Stream::native(seed))?;
             return Ok((config, model, params));
         };
-        eprintln!("reading {}", path.display());
-        let (config, mut file) = (self.shape(rows, new)?, Checkpoint::open(path)?);
+        if ranks::is_first(comm) {
+            eprintln!("reading {}", path.display());
+        }
+        let open = || comm.map_or_else(|| Checkpoint::open(path), |comm| Checkpoint::open_on_ranks(path, comm));
+        let (config, mut file) = (self.shape(rows, new)?, open()?);
         let (model, params) = file.read(backend, |params, stream| ranks::build(&config, comm, params, stream))?;
         Ok((config, model, params))
     }
 
     /// Keeps a model of this shape that was trained on `rows`.
-    pub fn save(&self, config: &ModelConfig, params: &Parameters, rows: &dyn Samples) -> Result<()> {
+    pub fn save(&self, config: &ModelConfig, trainer: &Trainer<Box<dyn Model>>, rows: &dyn Samples) -> Result<()> {
         let Some(path) = &self.save_model else { return Ok(()) };
-        checkpoint::save(path, params, config, Some(rows.vocabulary_checksum()))?;
-        eprintln!("the model is in {}", path.display());
+        let (params, shards, vocabulary) = (trainer.params(), trainer.model().shards(), rows.vocabulary_checksum());
+        match shards {
+            None => checkpoint::save(path, params, config, Some(vocabulary))?,
+            Some(shards) => checkpoint::save_sharded(path, params, shards, config, Some(vocabulary))?,
+        }
+        if ranks::is_first(shards.map(|shards| shards.comm())) {
+            eprintln!("the model is in {}", path.display());
+        }
         Ok(())
     }
 }

@@ -62,9 +62,14 @@ pub struct Begun {
 
 impl RunFlags {
     /// What is wrong with the directory is said before any row is read.
-    pub fn open(&self) -> Result<Option<Kept>> {
+    pub fn open(&self, comm: Option<&Arc<Communicator>>) -> Result<Option<Kept>> {
         let Some(path) = &self.checkpoint_dir else { return Ok(None) };
-        let dir = CheckpointDir::open(path, NonZeroUsize::new(self.keep as usize).expect("1 or more"))?;
+        let keep = NonZeroUsize::new(self.keep as usize).expect("1 or more");
+        let dir = match comm {
+            None => CheckpointDir::open(path, keep)?,
+            Some(comm) => CheckpointDir::open_on_ranks(path, keep, comm.clone())?,
+        };
+        let is_first = ranks::is_first(comm);
         if !self.resume {
             return match dir.steps()?.last() {
                 None => Ok(Some(Kept { dir, file: None })),
@@ -76,8 +81,12 @@ impl RunFlags {
                 )),
             };
         }
-        let file = dir.newest(|e| eprintln!("warning: passed over {e}"))?;
-        if file.is_none() {
+        let file = dir.newest(|e| {
+            if is_first {
+                eprintln!("warning: passed over {e}");
+            }
+        })?;
+        if file.is_none() && is_first {
             eprintln!("no checkpoint in {} yet: beginning anew", path.display());
         }
         Ok(Some(Kept { dir, file }))
@@ -136,7 +145,9 @@ pub fn begin(
     checkpoints.check(&file)?;
     fits(file.path(), &config, &rows.num_embeddings())?;
     plan(&config)?;
-    eprintln!("going on from step {}, {}", file.step()?, file.path().display());
+    if ranks::is_first(comm) {
+        eprintln!("going on from step {}, {}", file.step()?, file.path().display());
+    }
     let (model, params) = file.read(backend, |params, stream| ranks::build(&config, comm, params, stream))?;
     Ok(Begun { config, model, params, checkpoints: Some(checkpoints), file: Some(file) })
 }

@@ -72,9 +72,8 @@ fn run_process(
     let asked = flags.threads.into();
     let threads = comm.as_ref().map_or(Ok(asked), |comm| flags.ranks.threads(comm, asked))?;
     let chosen = flags.backend.open(threads)?;
-    let kept = flags.run.open()?;
-    let steps = kept.as_ref().map_or(Ok(0), Kept::step)?;
-    let mut watch = if is_first { flags.watch.watchers(flags.json.as_deref(), steps)? } else { Watchers::of(Quiet) };
+    // Ranks that are threads of this process begin when the rows are there.
+    let begun = if flags.ranks.ranks.is_none() { Some(begin(flags, comm.as_ref())?) } else { None };
     let (start, mut read, mut rows) = (Instant::now(), Some(read), None);
     chosen.backend().scope(&mut || rows = read.take().map(|read| read()));
     let rows = changed(rows.expect("read once")?, flags.buckets.change());
@@ -92,18 +91,15 @@ fn run_process(
     }
     tracing::info!(rows = rows.rows(), train_rows, test_rows, seconds = reading.as_secs_f64(), "rows");
     let data = (&*rows, &split);
-    let (model, records) = match (comm, flags.ranks.ranks) {
-        (None, Some(_)) => {
-            let of_first = Mutex::new(Some((kept, watch)));
+    let (model, records) = match begun {
+        Some(begun) => train(flags, recipe, &chosen, data, begun, comm.as_ref())?,
+        None => {
             let first = flags.ranks.run(|comm| {
                 let cpu = Chosen::Cpu(cpu(flags.ranks.threads(&comm, asked)?)?);
-                let others = || (None, Watchers::of(Quiet));
-                let (kept, mut watch) = if comm.rank() == 0 { once(&of_first) } else { others() };
-                train(flags, recipe, &cpu, data, kept, &mut watch, Some(&comm))
+                train(flags, recipe, &cpu, data, begin(flags, Some(&comm))?, Some(&comm))
             })?;
             first.expect("rank 0 is in this process")
         }
-        (comm, _) => train(flags, recipe, &chosen, data, kept, &mut watch, comm.as_ref())?,
     };
     let record = records.into_iter().last().expect("a pass ends with an evaluation");
     let trained = if flags.checkpoint.inference_only { 0 } else { split.train().len() as u64 * flags.epochs };
@@ -114,15 +110,24 @@ fn run_process(
     Ok(Trained { model, rows, split, record })
 }
 
+/// What a rank goes on from, and who watches it.
+fn begin(flags: &TrainFlags, comm: Option<&Arc<Communicator>>) -> Result<(Option<Kept>, Watchers)> {
+    let kept = flags.run.open(comm)?;
+    let steps = kept.as_ref().map_or(Ok(0), Kept::step)?;
+    let watchers = || flags.watch.watchers(flags.json.as_deref(), steps);
+    let watch = if ranks::is_first(comm) { watchers()? } else { Watchers::of(Quiet) };
+    Ok((kept, watch))
+}
+
 fn train(
     flags: &TrainFlags,
     recipe: &Recipe,
     chosen: &Chosen,
     (rows, split): (&dyn Samples, &TimeSplit),
-    kept: Option<Kept>,
-    watch: &mut Watchers,
+    (kept, mut watch): (Option<Kept>, Watchers),
     comm: Option<&Arc<Communicator>>,
 ) -> Result<(&'static str, Vec<Record>)> {
+    let watch = &mut watch;
     let (is_first, [rank, size]) = (ranks::is_first(comm), ranks::of(comm));
     let backend = chosen.backend();
     let (watched, profile) = profile::backend(&backend, flags.profile.profile.as_deref())?;
@@ -153,7 +158,7 @@ fn train(
     let mut trainer = Trainer::new(model, params, flags.rule(), policy, flags.loss.kind()?)
         .with_options(flags.options.options(flags.seed, &flags.loss))?;
     file.map_or(Ok(()), |mut file| trainer.resume(&mut file))?;
-    if let Some(checkpoints) = &checkpoints {
+    if let Some(checkpoints) = checkpoints.as_ref().filter(|_| is_first) {
         let (dir, megabytes) = (checkpoints.dir().path(), 1e-6 * trainer.checkpoint_bytes() as f64);
         eprintln!("checkpoints in {}, by way of a copy of {megabytes:.1} MB in memory", dir.display());
     }
@@ -173,11 +178,15 @@ fn train(
                 Some(checkpoints) => trainer.train_with_checkpoints(train, test, schedule, watch, checkpoints),
             })
         });
-        records.inspect_err(|e| flags.run.tell(e))?
+        records.inspect_err(|e| {
+            if is_first {
+                flags.run.tell(e);
+            }
+        })?
     };
     let operators = timed.map_or(Vec::new(), |timed| timed.take());
     profile.map_or(Ok(()), |profile| profile.finish_with(operators.iter().cloned()))?;
-    flags.checkpoint.save(&config, trainer.params(), rows)?;
+    flags.checkpoint.save(&config, &trainer, rows)?;
     memory.iter().for_each(Planned::print_peak);
     comm.filter(|_| is_first).into_iter().for_each(|comm| ranks::print_traffic(comm));
     if let Some(path) = &flags.watch.report {
