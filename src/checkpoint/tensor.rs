@@ -91,13 +91,13 @@ fn whole_tables(params: &Parameters) -> Vec<NamedTensor<usize>> {
 }
 
 fn sharded_tables(shards: &ShardedEmbeddings) -> Vec<NamedTensor<usize>> {
-    let tensor = |(name, [rows, dim]): (String, [usize; 2])| NamedTensor {
+    let tensor = |(t, (name, [rows, dim])): (usize, (String, [usize; 2]))| NamedTensor {
         name,
         shape: vec![rows as u64, dim as u64],
-        replicated: false,
+        replicated: shards.placement().is_replicated(t),
         parts: Vec::new(),
     };
-    let mut tensors: Vec<_> = shards.whole_tables().map(tensor).collect();
+    let mut tensors: Vec<_> = shards.whole_tables().enumerate().map(tensor).collect();
     for (id, shard) in shards.own() {
         let block = Block { rows: shard.rows.clone(), columns: shard.columns.clone() };
         tensors[shard.table].parts.push((block, id.0));

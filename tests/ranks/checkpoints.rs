@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Runs `f` on each of so many ranks, and returns what each made.
-fn on_ranks<T: Send>(ranks: usize, f: impl Fn(Arc<Communicator>) -> T + Sync) -> Vec<T> {
+pub fn on_ranks<T: Send>(ranks: usize, f: impl Fn(Arc<Communicator>) -> T + Sync) -> Vec<T> {
     std::thread::scope(|scope| {
         let run = |transport| scope.spawn(|| f(Arc::new(Communicator::new(transport))));
         let all: Vec<_> = threads(ranks).into_iter().map(run).collect();
@@ -41,7 +41,7 @@ fn files(folder: &Path) -> Vec<String> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-const SHARES: [Share; 3] = [Share::Planned, Share::Last, Share::Cut];
+const SHARES: [Share; 5] = [Share::Planned, Share::Last, Share::Cut, Share::Everywhere, Share::SmallEverywhere];
 
 #[test]
 fn ranks_write_the_bytes_that_one_writes_and_read_those_of_any_number() {

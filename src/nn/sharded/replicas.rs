@@ -55,7 +55,7 @@ impl Replicas {
         placement: &Placement,
         rank: usize,
         pooling: Pooling,
-        keys: &[u64],
+        keys: &[Option<u64>],
     ) -> Option<Self> {
         let first = TableId(params.tables().len());
         let mut tables = Vec::new();
