@@ -59,7 +59,9 @@
 //!
 //! Any number of ranks with any placement reads such a file, or one process does: the names and shapes are those of whole
 //! tables. Each rank reads its own rows alone, and all find out together whether a table is damaged. All ranks have to see
-//! one file system; one that does not is named.
+//! one file system; one that does not is named. A run of ranks goes on in the same way: with the same bits on as many ranks
+//! with the same placement, and on more, fewer or none with the same numbers but for the order of sums
+//! (`tests/ranks/resume.rs`).
 //!
 //! The format is read and written here and not by the crate `safetensors` since (1) that wants the whole file as one slice,
 //! so a map, and a damaged disk or a file cut short meanwhile would end the process; here a table is read into its place

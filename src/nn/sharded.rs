@@ -54,6 +54,8 @@ pub struct ShardedEmbeddings {
 struct Shared {
     comm: Arc<Communicator>,
     placement: Placement,
+    /// This rank's first shard among the parameters; the others follow it.
+    first: TableId,
     /// The groups of each rank.
     groups: Vec<Vec<Group>>,
     replicas: Option<Replicas>,
@@ -99,7 +101,7 @@ impl ShardedEmbeddings {
         };
         let keys = num_embeddings.iter().map(key).collect::<Result<Vec<Option<u64>>>>()?;
         let groups: Vec<_> = (0..comm.size()).map(|rank| travel::groups(&placement, rank)).collect();
-        let mut first = Vec::new();
+        let (begin, mut first) = (TableId(params.tables().len()), Vec::new());
         for group in &groups[comm.rank()] {
             first.push(TableId(params.tables().len()));
             for shard in &group.shards {
@@ -107,7 +109,7 @@ impl ShardedEmbeddings {
             }
         }
         let replicas = Replicas::new(params, &placement, comm.rank(), pooling, &keys);
-        let shared = Arc::new(Shared { comm, placement, groups, replicas, flight: Mutex::default() });
+        let shared = Arc::new(Shared { comm, placement, first: begin, groups, replicas, flight: Mutex::default() });
         Ok(ShardedEmbeddings { first, pooling, shared })
     }
 
@@ -128,7 +130,7 @@ impl ShardedEmbeddings {
         rows.map(|(t, rows)| (init::table_name(t), [rows, placement.dim()]))
     }
 
-    /// This rank's shards, and which parameter each is.
+    /// This rank's shards, replicas among them, and which parameter each is.
     pub(crate) fn own(&self) -> impl Iterator<Item = (TableId, &Shard)> {
         let Shared { comm, placement, groups, replicas, .. } = &*self.shared;
         let own = self.first.iter().zip(&groups[comm.rank()]);

@@ -48,12 +48,14 @@ impl<M: Model> Trainer<M> {
     /// [it was kept](super::Stopping::patience).
     ///
     /// After [`resume`](Self::resume) it goes on where that run was, which then ends with the same bits as if it had
-    /// never been stopped, whatever the number of threads: parameters, records and all, but for the seconds.
+    /// never been stopped, whatever the number of threads: parameters, records and all, but for the seconds. On other
+    /// ranks, or with another placement of tables, sums have another order, and so other last bits.
     ///
     /// # Errors
     /// As [`step`](Self::step), or if a source cannot be read, or from `observer`; [`Error::Interrupted`] if that asks
     /// for it; [`Error::Config`] if the run that it is to go on from had other sources or another schedule. Only
-    /// [`epochs`](Schedule::epochs) may be others, to train for longer.
+    /// [`epochs`](Schedule::epochs) may be others, to train for longer. [`Error::Config`] too if the rule needs
+    /// [whole rows](crate::nn::Placement::check_rule) of tables, and ranks have parts.
     pub fn train(
         &mut self,
         train: &mut (dyn BatchSource + Send),
@@ -67,8 +69,9 @@ impl<M: Model> Trainer<M> {
     /// The same, and saves the run as it goes.
     ///
     /// # Errors
-    /// As [`train`](Self::train); [`Error::Config`] if there is no memory for the copy that saving takes. A checkpoint
-    /// that cannot be saved ends nothing: the observer [is told](Observer::on_save_failure).
+    /// As [`train`](Self::train); [`Error::Config`] if there is no memory for the copy that saving takes; [`Error::File`]
+    /// if the model is one of several ranks, and the directory not one that is open on all of them. A checkpoint that
+    /// cannot be saved ends nothing: the observer [is told](Observer::on_save_failure).
     pub fn train_with_checkpoints(
         &mut self,
         train: &mut (dyn BatchSource + Send),
@@ -83,6 +86,7 @@ impl<M: Model> Trainer<M> {
     }
 
     fn train_in_scope(&mut self, mut around: Around<'_>) -> Result<Vec<Record>> {
+        self.model.shards().map_or(Ok(()), |shards| shards.placement().check_rule(self.optimizer.rule()))?;
         let backend = self.params.backend().clone();
         let mut result = Ok(Vec::new());
         backend.scope(&mut || result = self.train_epochs(&mut around));

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Runs `f` on each of so many ranks, and returns what each made.
-fn on_ranks<T: Send>(ranks: usize, f: impl Fn(Arc<Communicator>) -> T + Sync) -> Vec<T> {
+pub fn on_ranks<T: Send>(ranks: usize, f: impl Fn(Arc<Communicator>) -> T + Sync) -> Vec<T> {
     std::thread::scope(|scope| {
         let run = |transport| scope.spawn(|| f(Arc::new(Communicator::new(transport))));
         let all: Vec<_> = threads(ranks).into_iter().map(run).collect();

@@ -4,6 +4,7 @@ mod checkpoints;
 #[cfg(feature = "mpi")]
 mod mpi;
 mod placement;
+mod resume;
 mod trainer;
 
 use dlrm::backend::{Cpu, LossKind, Pooling};
