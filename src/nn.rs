@@ -33,6 +33,49 @@ use crate::tape::{Tape, Var};
 
 /// A click model: from a batch to one logit a sample. What the trainer and the evaluation need to
 /// know of it.
+///
+/// A model of one's own says two things, and can then be trained and tested as any other:
+///
+/// ```
+/// use dlrm::backend::{Activation, Cpu, Interaction, LossKind, Pooling};
+/// use dlrm::nn::{EmbeddingBagCollection, Linear, Model};
+/// use dlrm::optim::{UpdateRule, schedule::LrPolicy};
+/// use dlrm::train::Trainer;
+/// use dlrm::{Batch, JaggedTensor, Parameters, Result, Stream, Tape, Var};
+/// use std::sync::Arc;
+///
+/// /// A linear layer on the dot products of all pairs of rows.
+/// struct Pairs {
+///     rows: Vec<usize>,
+///     tables: EmbeddingBagCollection,
+///     last: Linear,
+/// }
+///
+/// impl Model for Pairs {
+///     fn check(&self, batch: &Batch) -> Result<()> {
+///         batch.check(0, self.rows.iter().copied()) // no dense features
+///     }
+///
+///     fn forward(&self, tape: &mut Tape, params: &Parameters, batch: &Batch) -> Var {
+///         let pooled = self.tables.forward(tape, params, &batch.sparse);
+///         let pairs = Interaction::Dot.forward(tape, None, pooled);
+///         self.last.forward(tape, params, pairs)
+///     }
+/// }
+///
+/// let mut params = Parameters::new(Arc::new(Cpu::new(1)));
+/// let (mut stream, rows, dim) = (Stream::native(1), vec![3, 5, 2], 4);
+/// let tables = EmbeddingBagCollection::new(&mut params, &rows, dim, Pooling::Sum, None, &mut stream);
+/// let last = Linear::new(&mut params, "last", 3, 1, Activation::None, &mut stream);
+/// let model = Pairs { rows, tables, last };
+///
+/// let ids = [vec![0, 2], vec![4, 1], vec![1, 1]];
+/// let batch = Batch { sparse: ids.map(JaggedTensor::one_per_bag).into(), labels: vec![1.0, 0.0], ..Batch::default() };
+/// let mut trainer = Trainer::new(model, params, UpdateRule::ADAGRAD, LrPolicy::constant(0.1), LossKind::BCE);
+/// let losses = (0..20).map(|_| trainer.step(&batch)).collect::<Result<Vec<f32>>>()?;
+/// assert!(losses[19] < losses[0] / 2.0);
+/// # Ok::<(), dlrm::Error>(())
+/// ```
 pub trait Model: Send + Sync {
     /// Whether `batch` fits: numbers of features, ids below their table's rows.
     ///

@@ -347,6 +347,8 @@ impl Tape {
 
     /// Computes a value of shape `shape` by `compute` and appends it with its derivative.
     ///
+    /// `compute` may call the backend, or read the values as slices: where a device has them, they are fetched for it.
+    ///
     /// `needs_grad` says whether a gradient of this value is of use: whether one of the inputs
     /// needs one, or a parameter takes part.
     pub fn record<N: Backward>(
