@@ -197,7 +197,7 @@ fn train_and_test(args: &Args, backend: Arc<dyn Backend>, file: &RowFile) -> Res
     } else {
         let schedule = Schedule { epochs: args.epochs, test_freq: None };
         let records = trainer.train(&mut train, &mut test, schedule, &mut Watch(None))?;
-        args.checkpoint.save(&config, trainer.params(), file)?;
+        args.checkpoint.save(&config, &trainer, file)?;
         records.last().expect("a pass ends with an evaluation").evaluation
     };
 

@@ -54,8 +54,6 @@ pub struct ShardedEmbeddings {
 struct Shared {
     comm: Arc<Communicator>,
     placement: Placement,
-    /// This rank's first shard among the parameters; the others follow it.
-    first: TableId,
     /// The groups of each rank.
     groups: Vec<Vec<Group>>,
     replicas: Option<Replicas>,
@@ -101,7 +99,7 @@ impl ShardedEmbeddings {
         };
         let keys = num_embeddings.iter().map(key).collect::<Result<Vec<Option<u64>>>>()?;
         let groups: Vec<_> = (0..comm.size()).map(|rank| travel::groups(&placement, rank)).collect();
-        let (begin, mut first) = (TableId(params.tables().len()), Vec::new());
+        let mut first = Vec::new();
         for group in &groups[comm.rank()] {
             first.push(TableId(params.tables().len()));
             for shard in &group.shards {
@@ -109,7 +107,7 @@ impl ShardedEmbeddings {
             }
         }
         let replicas = Replicas::new(params, &placement, comm.rank(), pooling, &keys);
-        let shared = Arc::new(Shared { comm, placement, first: begin, groups, replicas, flight: Mutex::default() });
+        let shared = Arc::new(Shared { comm, placement, groups, replicas, flight: Mutex::default() });
         Ok(ShardedEmbeddings { first, pooling, shared })
     }
 
