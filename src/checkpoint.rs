@@ -18,7 +18,7 @@
 //!
 //! Tensors are called as the parameters are, and those of a DLRM as in the public reference's `state_dict`:
 //! `emb_l.3.weight` (`num_embeddings × D`), `bot_l.0.weight` (out × in), `top_l.2.bias`, `v_W_l.0`. All numbers are `F32`.
-//! Whatever model puts its parameters into a [`Parameters`] can be written and read without further code.
+//! Whatever model puts its parameters into a [`Parameters`](crate::Parameters) can be written and read without further code.
 //!
 //! # Of a run
 //!
