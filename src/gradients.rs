@@ -4,7 +4,7 @@
 mod reduction;
 
 pub use crate::backend::{Contribution, TableGrads};
-pub(crate) use reduction::Reduction;
+pub(crate) use reduction::{BUCKET, Reduction};
 
 use crate::backend::{Backend, Beta};
 use crate::comm::Communicator;

@@ -15,6 +15,7 @@
 //! - [A map of the paper](paper_map): what of it is where, and [where we differ](where_we_differ), and why
 //! - [Where the time of a step goes](where_the_time_goes), operation by operation, beside the machine's limits
 //! - [Fewer bits a number](fewer_bits): what they cost and save
+//! - [Several ranks](ranks): how to run them, what a step on them costs, and what it would cost on many machines
 //! - [On a GPU](gpu): how to compute there, and how it works
 //! - [On real rows](real_rows): what models and recipes make of them
 //! - [What has the same bits where](determinism), and why the rest has not
@@ -59,6 +60,9 @@ pub mod gpu {}
 
 #[doc = include_str!("guide/paper_map.md")]
 pub mod paper_map {}
+
+#[doc = include_str!("guide/ranks.md")]
+pub mod ranks {}
 
 #[doc = include_str!("guide/where_the_time_goes.md")]
 pub mod where_the_time_goes {}

@@ -8,6 +8,7 @@
 mod cost;
 mod gpu;
 mod measure;
+pub mod ranks;
 
 pub use cost::{Cost, Rows};
 pub use gpu::{Gpu, Tile};
@@ -62,6 +63,21 @@ impl Roofline {
     /// As [`rows_read`](Self::rows_read), for rows changed in place.
     pub fn rows_update(&self, row_bytes: f64) -> f64 {
         self.row_rate(row_bytes, |r| r.update_gbs)
+    }
+
+    /// What one of `parts` equal parts of the threads can do while the others do the same.
+    pub fn share(&self, parts: usize) -> Self {
+        let part = |rate: f64| rate / parts as f64;
+        Roofline {
+            threads: self.threads / parts,
+            f32_gflops: part(self.f32_gflops),
+            bf16_gflops: self.bf16_gflops.map(part),
+            read_gbs: part(self.read_gbs),
+            write_gbs: part(self.write_gbs),
+            rows: self.rows.map(|r| RowRate { read_gbs: part(r.read_gbs), update_gbs: part(r.update_gbs), ..r }),
+            cache_bytes: self.cache_bytes / parts as u64,
+            ..*self
+        }
     }
 
     fn row_rate(&self, row_bytes: f64, rate: impl Fn(&RowRate) -> f64) -> f64 {

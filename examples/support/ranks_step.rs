@@ -3,11 +3,12 @@
 use super::check_memory;
 use super::exchanges::{Exchange, Exchanges};
 use super::models::random_batches;
-use dlrm::backend::{Backend, Cpu, LossKind};
+use dlrm::backend::{Cpu, LossKind};
 use dlrm::comm::Communicator;
-use dlrm::nn::{Dlrm, DlrmConfig, Model, Placement, Shard, TableLoad};
-use dlrm::optim::{Optimizer, UpdateRule};
-use dlrm::{Batch, Gradients, Parameters, Result, Stream, Tape, ops};
+use dlrm::nn::{Dlrm, DlrmConfig, Placement, Shard, TableLoad};
+use dlrm::optim::{UpdateRule, schedule::LrPolicy};
+use dlrm::train::Trainer;
+use dlrm::{Batch, Parameters, Result, Stream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -51,60 +52,57 @@ impl Steps {
         check_memory("a rank's batches and tables", bytes + tables as f64, &**cpu)?;
         let mut params = Parameters::new(cpu.clone());
         let model = Dlrm::sharded(&self.model, placement, comm.clone(), &mut params, &mut Stream::native(727))?;
-        let mut draws = Stream::native_at(728, rank as u64);
-        let batches = random_batches(self.distinct, samples, &self.model, self.lookups, &mut draws);
-        let mut trained = Trained::new(model, params);
-        let mut timed = Ok(None);
-        let mut run = || {
-            timed = (0..self.warmup).try_for_each(|i| trained.step(comm, &batches[i % batches.len()])).and_then(|()| {
-                let before = Exchanges::now(comm)?;
-                let mut times = Vec::with_capacity(self.iters);
-                for i in 0..self.iters {
-                    let start = Instant::now();
-                    trained.step(comm, &batches[(self.warmup + i) % batches.len()])?;
-                    times.push(start.elapsed());
-                }
-                Ok(Some(Timed { times, exchanges: before.since(comm, self.iters)? }))
-            });
+        let batches = random_batches(self.distinct, samples, &self.model, self.lookups, &mut draws(rank));
+        let mut before = Ok(None);
+        let times = self.time(model, params, &batches, &mut || before = Exchanges::now(comm).map(Some))?;
+        let before = before?.expect("after the warm-up");
+        Ok(Timed { times, exchanges: before.since(comm, self.iters)? })
+    }
+
+    /// The same without ranks.
+    pub fn alone(&self, cpu: &Arc<Cpu>) -> Result<Vec<Duration>> {
+        let mut params = Parameters::new(cpu.clone());
+        let model = Dlrm::new(&self.model, &mut params, &mut Stream::native(727))?;
+        let batches = random_batches(self.distinct, self.batch, &self.model, self.lookups, &mut draws(0));
+        self.time(model, params, &batches, &mut || ())
+    }
+
+    /// The times of the steps after the warm-up, and after `warm`.
+    fn time(
+        &self,
+        model: Dlrm,
+        params: Parameters,
+        batches: &[Batch],
+        warm: &mut (dyn FnMut() + Send),
+    ) -> Result<Vec<Duration>> {
+        let backend = params.backend().clone();
+        let mut trainer = Trainer::new(model, params, UpdateRule::Sgd, LrPolicy::constant(0.1), LossKind::BCE);
+        let mut step = |i: usize| {
+            let start = Instant::now();
+            let loss = trainer.forward(&batches[i % batches.len()])?;
+            trainer.backward(loss);
+            trainer.update();
+            Ok(start.elapsed())
         };
-        cpu.scope(&mut run);
-        Ok(timed?.expect("run once"))
+        let mut times = Ok(Vec::new());
+        backend.scope(&mut || {
+            times = (0..self.warmup).try_for_each(|i| step(i).map(drop)).and_then(|()| {
+                warm();
+                (self.warmup..self.warmup + self.iters).map(&mut step).collect()
+            });
+        });
+        times
     }
 }
 
-/// One rank's part of a model that learns.
-struct Trained {
-    model: Dlrm,
-    params: Parameters,
-    tape: Tape,
-    grads: Gradients,
-    optimizer: Optimizer,
+/// What the batches of a rank are drawn from.
+fn draws(rank: usize) -> Stream {
+    Stream::native_at(728, rank as u64)
 }
 
-impl Trained {
-    fn new(model: Dlrm, params: Parameters) -> Self {
-        let tape = Tape::new(params.backend().clone());
-        let (grads, optimizer) = (Gradients::new(&params), Optimizer::new(UpdateRule::Sgd, &params));
-        Trained { model, params, tape, grads, optimizer }
-    }
-
-    /// One step on this rank's samples, of which there may be none.
-    fn step(&mut self, comm: &Communicator, batch: &Batch) -> Result<()> {
-        let Trained { model, params, tape, grads, optimizer } = self;
-        tape.clear();
-        grads.clear();
-        let logits = model.forward(tape, params, batch);
-        if batch.is_empty() {
-            tape.backward_from(logits, &[], params, grads);
-        } else {
-            let labels = tape.input(&[batch.len()], &batch.labels);
-            let loss = ops::loss(tape, LossKind::BCE, logits, labels);
-            let share = model.shards().map_or(1.0, |shards| shards.share());
-            tape.backward_from(loss, &[share], params, grads);
-        }
-        grads.all_reduce(comm)?;
-        model.shards().map_or(Ok(()), |shards| shards.status())?;
-        optimizer.step(params, grads, 0.1);
-        Ok(())
-    }
+/// The median in milliseconds.
+pub fn median_ms(times: &[Duration]) -> f64 {
+    let mut times = times.to_vec();
+    times.sort();
+    1e3 * times[times.len() / 2].as_secs_f64()
 }

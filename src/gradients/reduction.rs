@@ -7,7 +7,7 @@ use crate::parameters::DenseId;
 
 /// Numbers of a bucket, 256 KiB: on a network of 100 Gb/s they take 20 µs, which is about what it takes to begin. Smaller
 /// ones would wait for that, larger ones begin late.
-const BUCKET: usize = 1 << 16;
+pub(crate) const BUCKET: usize = 1 << 16;
 
 /// Sums of gradients that are on their way.
 #[derive(Debug, Default)]

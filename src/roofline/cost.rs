@@ -94,16 +94,40 @@ impl Cost {
 
 /// Numbers in the weight matrices of both MLPs, and of the cross layers between them.
 fn weights(config: &DlrmConfig) -> usize {
-    let mlp = |input: usize, widths: &[usize]| -> usize {
-        std::iter::once(&input).chain(widths).zip(widths).map(|(k, n)| k * n).sum()
-    };
+    layer_weights(config).iter().sum()
+}
+
+/// The same of the bottom MLP, and of what follows the interaction.
+pub(super) fn layer_weights(config: &DlrmConfig) -> [usize; 2] {
     let width = config.interaction_width();
-    let cross = config.cross.map_or(0, |cross| 2 * cross.layers * cross.rank * width);
-    mlp(config.dense_features, &config.bottom_mlp) + cross + mlp(width, &config.top_mlp)
+    let sum = |layers: Vec<[usize; 2]>| layers.iter().map(|[k, n]| k * n).sum::<usize>();
+    let bottom = sum(mlp(config.dense_features, &config.bottom_mlp));
+    [bottom, sum(cross(config)) + sum(mlp(width, &config.top_mlp))]
+}
+
+/// Numbers that each layer learns, those with a bias, in the order in which a sample goes through them.
+pub(super) fn layers(config: &DlrmConfig) -> Vec<usize> {
+    let all = [mlp(config.dense_features, &config.bottom_mlp), mlp(config.interaction_width(), &config.top_mlp)];
+    let [bottom, top] = all.map(|layers| layers.into_iter().map(|[k, n]| (k + 1) * n).collect::<Vec<_>>());
+    // The second of a cross layer's two has the bias.
+    let cross = cross(config).into_iter().enumerate().map(|(i, [k, n])| (k + i % 2) * n).collect();
+    [bottom, cross, top].concat()
+}
+
+/// Inputs and outputs of the layers of an MLP.
+fn mlp(input: usize, widths: &[usize]) -> Vec<[usize; 2]> {
+    std::iter::once(&input).chain(widths).zip(widths).map(|(&k, &n)| [k, n]).collect()
+}
+
+/// The same of the cross layers, each of which is two.
+fn cross(config: &DlrmConfig) -> Vec<[usize; 2]> {
+    let width = config.interaction_width();
+    let layers = config.cross.map(|cross| [[width, cross.rank], [cross.rank, width]].repeat(cross.layers));
+    layers.unwrap_or_default()
 }
 
 /// Multiply-adds of the interaction of one sample.
-fn interaction(config: &DlrmConfig) -> usize {
+pub(super) fn interaction(config: &DlrmConfig) -> usize {
     let has_dense = config.dense_features > 0;
     config.interaction.pairs(has_dense, config.num_embeddings.len()) * config.embedding_dim
 }
