@@ -40,6 +40,9 @@ pub mod ch05_whole_model {}
 #[doc = include_str!("guide/06_sparse_optimizers.md")]
 pub mod ch06_sparse_optimizers {}
 
+#[doc = include_str!("guide/07_gemm.md")]
+pub mod ch07_gemm {}
+
 #[doc = include_str!("guide/08_gathers.md")]
 pub mod ch08_gathers {}
 

@@ -117,7 +117,8 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
 
 #[test]
 fn a_mistake_in_a_measurement_s_flag_is_one_line_too() {
-    let cases: [(&str, &[&str], &str); 7] = [
+    let cases: [(&str, &[&str], &str); 8] = [
+        ("gemm_steps", &["--size", "100"], "expected a multiple of 64 up to 8192"),
         ("train_step", &["--config", "huge"], "[possible values: kaggle, mlperf, dcnv2, bigbasin, tiny]"),
         ("train_step", &["--iters", "0"], "invalid value '0' for '--iters <ITERS>'"),
         ("train_step", &["--roofline=yes"], "unexpected value 'yes' for '--roofline' found"),
@@ -136,7 +137,7 @@ fn a_mistake_in_a_measurement_s_flag_is_one_line_too() {
 
 #[test]
 fn an_unknown_instruction_set_is_one_line_too() {
-    for name in ["criteo_kaggle", "train_step", "roofline"] {
+    for name in ["criteo_kaggle", "gemm_steps", "train_step", "roofline"] {
         let out = example(name).env("DLRM_ISA", "sse9").output().unwrap();
         let stderr = String::from_utf8(out.stderr).unwrap();
         assert_eq!(out.status.code(), Some(1), "{name}: {stderr}");

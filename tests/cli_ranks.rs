@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::stdout_in;
+use common::{run_in, stdout_in};
+use dlrm::data::teacher::{Teacher, TeacherConfig};
+use std::fs;
 use std::path::Path;
 
 const TINY: [&str; 8] = ["--config", "tiny", "--batch-size", "30", "--threads", "2", "--iters", "3"];
@@ -50,4 +52,51 @@ fn train_step_prints_a_line_for_each_exchange() {
         assert!(text.lines().any(|line| line.starts_with(&format!("{kind} "))), "{text}");
     }
     assert!(text.starts_with("2 ranks, which are threads, 1 thread each; 30 samples a step"), "{text}");
+}
+
+/// What a run of `criteo_kaggle` prints, without the seconds, and what it says.
+fn kaggle(folder: &Path, flags: &str) -> (String, String) {
+    const FLAGS: &str = "--data rows.tsv --optimizer adagrad --test-freq 5 --batch-size 64 --embedding-dim 8 \
+                         --bottom-mlp 13-16-8 --top-mlp 16-1 --threads 2";
+    let args: Vec<&str> = FLAGS.split_whitespace().chain(flags.split_whitespace()).collect();
+    let out = run_in(folder, "criteo_kaggle", &args);
+    let [printed, said] = [out.stdout, out.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(out.status.success(), "{flags}: {said}");
+    (printed, said)
+}
+
+#[test]
+fn a_run_of_ranks_is_kept_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let teacher = Teacher::new(1, TeacherConfig::small());
+    let lines: Vec<u8> = teacher.blocks(1500, |b| b.text).flatten().collect();
+    fs::write(folder.join("rows.tsv"), lines).unwrap();
+    let bytes = |name: &str| fs::read(folder.join(name)).unwrap();
+    let (_, said) = kaggle(folder, "--ranks 2 --epochs 2 --save-model whole");
+    assert_eq!(said.matches("the model is in whole").count(), 1, "{said}");
+    let (_, said) = kaggle(folder, "--ranks 2 --epochs 1 --checkpoint-dir run --resume --save-every 4");
+    assert_eq!(said.matches("no checkpoint in run yet").count(), 1, "{said}");
+    assert_eq!(said.matches("checkpoints in run").count(), 1, "{said}");
+    for (name, flags) in [("again", "--ranks 2"), ("three", "--ranks 3"), ("one", "")] {
+        let run = folder.join(name).with_extension("run");
+        fs::create_dir(&run).unwrap();
+        for entry in fs::read_dir(folder.join("run")).unwrap() {
+            let file = entry.unwrap().path();
+            fs::copy(&file, run.join(file.file_name().unwrap())).unwrap();
+        }
+        let (_, said) =
+            kaggle(folder, &format!("{flags} --epochs 2 --checkpoint-dir {name}.run --resume --save-model {name}"));
+        assert_eq!(said.matches("going on from step ").count(), 1, "{said}");
+    }
+    assert!(bytes("again") == bytes("whole"));
+    assert_eq!([bytes("three").len(), bytes("one").len()], [bytes("whole").len(); 2]);
+    // The figures of one model, by one process and by ranks.
+    let figures = |flags: &str| {
+        let (printed, _) = kaggle(folder, &format!("{flags} --load-model three --inference-only --json figures"));
+        let json: serde_json::Value = serde_json::from_slice(&bytes("figures")).unwrap();
+        (json["auc"].clone(), printed)
+    };
+    let ((one, printed), (ranks, _)) = (figures(""), figures("--ranks 3"));
+    assert!(one.is_number() && one == ranks, "{one} {ranks} {printed}");
 }
