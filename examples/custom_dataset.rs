@@ -188,7 +188,8 @@ fn train_and_test(args: &Args, backend: Arc<dyn Backend>, file: &RowFile) -> Res
     let linear = logistic_regression(args, file, &mut train, &mut test)?;
 
     let new = || args.model.config(args.config(file));
-    let (config, model, params) = args.checkpoint.model(backend, file, args.seed, None, new)?;
+    let (config, model, params) =
+        args.checkpoint.model(backend, file, args.seed, (None, args.batch_size as usize), new)?;
     let policy = LrPolicy::constant(args.lr);
     let trainer = Trainer::new(model, params, UpdateRule::ADAGRAD, policy, args.loss.kind()?);
     let mut trainer = trainer.with_options(args.options.options(args.seed, &args.loss))?;

@@ -1,11 +1,10 @@
 //! Flags about a model that is kept or was kept.
 
 use super::model_flags::{ModelConfig, ModelFlags};
-use super::ranks;
+use super::ranks::{self, Group};
 use clap::Args;
 use dlrm::backend::Backend;
 use dlrm::checkpoint::{self, Checkpoint};
-use dlrm::comm::Communicator;
 use dlrm::data::source::Samples;
 use dlrm::nn::Model;
 use dlrm::train::Trainer;
@@ -62,20 +61,21 @@ impl CheckpointFlags {
         backend: Arc<dyn Backend>,
         rows: &dyn Samples,
         seed: u64,
-        comm: Option<&Arc<Communicator>>,
+        group: Group<'_>,
         new: impl FnOnce() -> Result<ModelConfig>,
     ) -> Result<(ModelConfig, Box<dyn Model>, Parameters)> {
         let Some(path) = &self.load_model else {
             let (config, mut params) = (new()?, Parameters::new(backend));
-            let model = ranks::build(&config, comm, &mut params, &mut Stream::native(seed))?;
+            let model = ranks::build(&config, group, &mut params, &mut Stream::native(seed))?;
             return Ok((config, model, params));
         };
+        let comm = group.0;
         if ranks::is_first(comm) {
             eprintln!("reading {}", path.display());
         }
         let open = || comm.map_or_else(|| Checkpoint::open(path), |comm| Checkpoint::open_on_ranks(path, comm));
         let (config, mut file) = (self.shape(rows, new)?, open()?);
-        let (model, params) = file.read(backend, |params, stream| ranks::build(&config, comm, params, stream))?;
+        let (model, params) = file.read(backend, |params, stream| ranks::build(&config, group, params, stream))?;
         Ok((config, model, params))
     }
 

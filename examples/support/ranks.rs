@@ -5,7 +5,7 @@ use super::flags::TrainFlags;
 use super::given_flags;
 use super::model_flags::{ModelConfig, ModelName};
 use dlrm::comm::Communicator;
-use dlrm::nn::{Dlrm, Model, Placement, TableLoad};
+use dlrm::nn::{Dlrm, Model, Placement, PlanOptions, TableLoad};
 use dlrm::train::Observer;
 use dlrm::{Error, Parameters, Result, Stream};
 use std::sync::Arc;
@@ -39,10 +39,13 @@ pub fn check(flags: &TrainFlags) -> Result<()> {
     }
 }
 
+/// The ranks, if there are any, and the samples of a batch.
+pub type Group<'a> = (Option<&'a Arc<Communicator>>, usize);
+
 /// This rank's part of a model, or a whole one if there are no ranks.
 pub fn build(
     config: &ModelConfig,
-    comm: Option<&Arc<Communicator>>,
+    (comm, batch): Group<'_>,
     params: &mut Parameters,
     stream: &mut Stream,
 ) -> Result<Box<dyn Model>> {
@@ -57,7 +60,8 @@ pub fn build(
     // Rows in Criteo's format have an id in each column.
     let load = |&num_embeddings: &usize| TableLoad { num_embeddings, lookups: 1.0 };
     let loads: Vec<_> = dlrm.num_embeddings.iter().map(load).collect();
-    let placement = Placement::plan(&loads, dlrm.embedding_dim, comm.size());
+    let options = PlanOptions { samples: batch / comm.size(), ..PlanOptions::default() };
+    let placement = Placement::plan_with(&loads, dlrm.embedding_dim, comm.size(), &options)?;
     if comm.rank() == 0 {
         eprint!("{placement}");
     }

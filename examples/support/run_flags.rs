@@ -128,12 +128,13 @@ pub fn begin(
     comm: Option<&Arc<Communicator>>,
     plan: &mut dyn FnMut(&ModelConfig) -> Result<()>,
 ) -> Result<Begun> {
+    let group = (comm, flags.batch_size as usize);
     let new = || flags.model.config(flags.config(recipe, rows.num_embeddings())?);
     let (dir, file) = kept.map_or((None, None), |Kept { dir, file }| (Some(dir), file));
     let Some(mut file) = file else {
         let config = flags.checkpoint.shape(rows, new)?;
         plan(&config)?;
-        let (config, model, params) = flags.checkpoint.model(backend, rows, flags.seed, comm, || Ok(config))?;
+        let (config, model, params) = flags.checkpoint.model(backend, rows, flags.seed, group, || Ok(config))?;
         let checkpoints = dir.map(|dir| saving(flags, recipe, dir, &config, (rows, split))).transpose()?;
         return Ok(Begun { config, model, params, checkpoints, file: None });
     };
@@ -148,7 +149,7 @@ pub fn begin(
     if ranks::is_first(comm) {
         eprintln!("going on from step {}, {}", file.step()?, file.path().display());
     }
-    let (model, params) = file.read(backend, |params, stream| ranks::build(&config, comm, params, stream))?;
+    let (model, params) = file.read(backend, |params, stream| ranks::build(&config, group, params, stream))?;
     Ok(Begun { config, model, params, checkpoints: Some(checkpoints), file: Some(file) })
 }
 

@@ -4,7 +4,7 @@ use super::config::DlrmConfig;
 use super::cross::LowRankCrossNet;
 use super::embedding::Embeddings;
 use super::mlp::{Linear, Mlp};
-use super::{Model, Placement, ShardedEmbeddings, check_memory};
+use super::{Model, Placement, Shard, ShardedEmbeddings, check_memory};
 use crate::backend::Activation;
 use crate::batch::Batch;
 use crate::comm::Communicator;
@@ -77,6 +77,8 @@ impl Dlrm {
             ));
         }
         let DlrmConfig { num_embeddings, pooling, .. } = config;
+        let bytes: u64 = placement.of(comm.rank()).map(Shard::bytes).sum();
+        check_memory(bytes / 4, params)?;
         let tables = ShardedEmbeddings::new(params, num_embeddings, *pooling, placement, comm, stream)?;
         Ok(Self::around(Some(Embeddings::Sharded(tables)), config, params, stream))
     }
