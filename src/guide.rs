@@ -9,6 +9,11 @@
 //! 3. [Embedding bags](ch03_embedding_bags): lookups as sparse matrix products, and why their gradient is sparse
 //! 4. [The interaction](ch04_interaction) and factorization machines
 //! 5. [The whole model](ch05_whole_model) on a batch of two rows, every number shown
+//! 6. [Optimizers on sparse rows](ch06_sparse_optimizers): when rows without a gradient may be left alone
+//! 7. [From loop to kernel](ch07_gemm): a matrix product in five loops, each step measured
+//! 8. [Gathers, pages and prefetch](ch08_gathers): what a random row costs
+//! 9. [Parallelism](ch09_parallelism): tables in parts, samples in parts, and the bytes between them
+//! 10. [Evaluating a click model](ch10_evaluation): log loss, AUC, calibration, by hand
 //!
 //! Further pages:
 //!
