@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use support::change_flags::{RangeFlag, changed};
 use support::flags::{Recipe, TrainFlags};
 use support::training::{TEST_BATCH, Trained, run};
-use support::{Meter, cache, run_main};
+use support::{Meter, cache, run_main, say};
 
 /// Generated rows of the default run.
 const GENERATED_ROWS: u64 = 600_000;
@@ -57,7 +57,7 @@ impl Args {
 /// The rows of a file, by the way that fits it.
 fn read(args: &Args, path: &Path) -> Result<Box<dyn Samples>> {
     if cache::is_binary(path)? {
-        eprintln!("reading {}", path.display());
+        say(format_args!("reading {}", path.display()));
         let min_count = args.train.min_count.map(|count| count.to_string());
         return Ok(Box::new(cache::open(path, &[("--min-count", min_count)])?));
     }
@@ -71,7 +71,7 @@ fn read(args: &Args, path: &Path) -> Result<Box<dyn Samples>> {
     match cache::cached(&options) {
         Ok(file) => Ok(Box::new(file)),
         Err(Error::Io { path: of, source }) if of != path => {
-            eprintln!("warning: {}: {source}; no binary dataset, the rows stay in memory", of.display());
+            say(format_args!("warning: {}: {source}; no binary dataset, the rows stay in memory", of.display()));
             Ok(Box::new(read_text(args, path)?))
         }
         Err(e) => Err(e),
@@ -79,7 +79,7 @@ fn read(args: &Args, path: &Path) -> Result<Box<dyn Samples>> {
 }
 
 fn read_text(args: &Args, path: &Path) -> Result<Dataset> {
-    eprintln!("reading {}", path.display());
+    say(format_args!("reading {}", path.display()));
     let mut reader = RowReader::open(path, Labels::Present, args.train.bad_rows())?;
     let mut builder = DatasetBuilder::default();
     let mut meter = Meter::new("reading", None);
@@ -87,14 +87,14 @@ fn read_text(args: &Args, path: &Path) -> Result<Dataset> {
     meter.finish();
     let dataset = builder.finish(args.min_count(), path)?;
     if dataset.skipped() > 0 {
-        eprintln!("warning: {} bad rows were skipped", dataset.skipped());
+        say(format_args!("warning: {} bad rows were skipped", dataset.skipped()));
     }
     Ok(dataset)
 }
 
 /// Generated rows, and the probability of each.
 fn generate(args: &Args) -> Result<(Dataset, Vec<f32>)> {
-    eprintln!("no --data: generating {GENERATED_ROWS} rows in Criteo's format");
+    say(format_args!("no --data: generating {GENERATED_ROWS} rows in Criteo's format"));
     Teacher::new(args.train.seed, TeacherConfig::small()).dataset(GENERATED_ROWS, args.min_count())
 }
 

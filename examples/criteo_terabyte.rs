@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use support::flags::{Recipe, TrainFlags};
 use support::training::run;
-use support::{cache, ended, parse_args_of};
+use support::{cache, ended, parse_args_of, say};
 
 /// Generated rows of the default run.
 const DAYS: usize = 3;
@@ -100,7 +100,7 @@ fn read(args: &Args) -> Result<Box<dyn Samples>> {
         match (cache::is_binary(path)?, args.data.len()) {
             (false, _) => {}
             (true, 1) => {
-                eprintln!("reading {}", path.display());
+                say(format_args!("reading {}", path.display()));
                 return Ok(Box::new(cache::open(path, &args.asked())?));
             }
             (true, _) => return Err(Error::file(path, "a binary dataset among other files, expected it alone")),
@@ -114,7 +114,7 @@ fn read(args: &Args) -> Result<Box<dyn Samples>> {
 
 /// Days of generated rows, by way of files that are gone afterwards.
 fn generate(args: &Args) -> Result<Box<dyn Samples>> {
-    eprintln!("no --data: generating {DAYS} days of {ROWS_A_DAY} rows in Criteo's format");
+    say(format_args!("no --data: generating {DAYS} days of {ROWS_A_DAY} rows in Criteo's format"));
     let folder = tempfile::tempdir().map_err(|e| Error::io(std::env::temp_dir(), e))?;
     let days = write_days(args.train.seed, folder.path())?;
     // What is mapped stays readable without its name.

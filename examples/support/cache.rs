@@ -1,6 +1,6 @@
 //! Rows as a binary dataset: one that is given, or one that is kept beside the text it was made of.
 
-use super::Meter;
+use super::{Meter, say};
 use dlrm::data::binary::RowFile;
 use dlrm::data::criteo::{BadRows, DENSE_FEATURES};
 use dlrm::data::preprocess::{Numbering, Options, Phase, preprocess};
@@ -65,17 +65,17 @@ pub fn beside(inputs: &[PathBuf]) -> PathBuf {
 pub fn cached(options: &Options) -> Result<RowFile> {
     let file = match fitting(options) {
         Some(file) => {
-            eprintln!("reading {}, made before", options.output.display());
+            say(format_args!("reading {}, made before", options.output.display()));
             file
         }
         None => {
             let names: Vec<String> = options.inputs.iter().map(|path| path.display().to_string()).collect();
-            eprintln!("reading {}, kept as {}", names.join(", "), options.output.display());
+            say(format_args!("reading {}, kept as {}", names.join(", "), options.output.display()));
             make(options)?
         }
     };
     if file.header().source.skipped > 0 {
-        eprintln!("warning: {} bad rows were skipped", file.header().source.skipped);
+        say(format_args!("warning: {} bad rows were skipped", file.header().source.skipped));
     }
     Ok(file)
 }

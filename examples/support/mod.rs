@@ -45,6 +45,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use std::fmt::Display;
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -141,6 +142,21 @@ pub fn check_memory(what: &str, bytes: f64, backend: &dyn Backend) -> dlrm::Resu
     }
 }
 
+/// Whether another process says what this one does too.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From here on this process leaves it to another to [`say`] what both do.
+pub fn be_quiet() {
+    IS_QUIET.store(true, Ordering::Relaxed);
+}
+
+/// One line on standard error about what all ranks do, from the first of them.
+pub fn say(line: impl Display) {
+    if !IS_QUIET.load(Ordering::Relaxed) {
+        eprintln!("{line}");
+    }
+}
+
 /// One line on standard error, and exit code 1.
 pub fn fail(error: impl Display) -> ExitCode {
     eprintln!("error: {error}");
@@ -214,10 +230,10 @@ impl Meter {
         }
         let (what, done, note) = (&self.what, HumanCount(rows), note());
         match self.bar.length() {
-            None => eprintln!("{what}: {done} rows, {note}{:.0} s", self.start.elapsed().as_secs_f64()),
+            None => say(format_args!("{what}: {done} rows, {note}{:.0} s", self.start.elapsed().as_secs_f64())),
             Some(total) => {
                 let left = self.start.elapsed().as_secs_f64() * (total - rows.min(total)) as f64 / rows.max(1) as f64;
-                eprintln!("{what}: {done}/{} rows, {note}{left:.0} s left", HumanCount(total));
+                say(format_args!("{what}: {done}/{} rows, {note}{left:.0} s left", HumanCount(total)));
             }
         }
     }

@@ -82,7 +82,7 @@ fn mpi<T>(work: &impl Fn(Arc<Communicator>) -> Result<T>) -> Result<Option<T>> {
     let made = rank(comm, work).inspect_err(|_| {
         // A mistake in a flag is made by all: the others wait until mpirun ends them because of the first.
         if number > 0 {
-            std::thread::sleep(std::time::Duration::from_secs(1));
+            std::thread::sleep(std::time::Duration::from_secs(5));
         }
     })?;
     Ok((number == 0).then_some(made))

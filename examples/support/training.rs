@@ -10,7 +10,7 @@ use super::profile::Profile;
 use super::ranks::Quiet;
 use super::run_flags::{self, Begun, Kept};
 use super::watch_flags::Watchers;
-use super::{cpu, profile, ranks, report, signals};
+use super::{be_quiet, cpu, profile, ranks, report, signals};
 use dlrm::comm::Communicator;
 use dlrm::data::criteo::TimeSplit;
 use dlrm::data::source::{Order, Prefetch, RowSource, Samples};
@@ -63,6 +63,9 @@ fn run_process(
     comm: Option<Arc<Communicator>>,
 ) -> Result<Trained> {
     let is_first = ranks::is_first(comm.as_ref());
+    if !is_first {
+        be_quiet();
+    }
     // What is wrong with the flags is said before any row is read.
     flags.policy(recipe, u32::MAX as usize)?;
     profile::check(flags.profile.profile.as_deref())?;
