@@ -56,9 +56,11 @@ fn train_step_prints_a_line_for_each_exchange() {
 
 /// What a run of `criteo_kaggle` prints, without the seconds, and what it says.
 fn kaggle(folder: &Path, flags: &str) -> (String, String) {
-    const FLAGS: &str = "--data rows.tsv --optimizer adagrad --test-freq 5 --batch-size 64 --embedding-dim 8 \
-                         --bottom-mlp 13-16-8 --top-mlp 16-1 --threads 2";
-    let args: Vec<&str> = FLAGS.split_whitespace().chain(flags.split_whitespace()).collect();
+    const FLAGS: &str = "--data rows.tsv --optimizer adagrad --test-freq 5 --batch-size 64 --threads 2";
+    const SHAPE: &str = "--embedding-dim 8 --bottom-mlp 13-16-8 --top-mlp 16-1";
+    // A model that was kept has its shape.
+    let shape = if flags.contains("--load-model") { "" } else { SHAPE };
+    let args: Vec<&str> = [FLAGS, shape, flags].into_iter().flat_map(str::split_whitespace).collect();
     let out = run_in(folder, "criteo_kaggle", &args);
     let [printed, said] = [out.stdout, out.stderr].map(|text| String::from_utf8(text).unwrap());
     assert!(out.status.success(), "{flags}: {said}");
