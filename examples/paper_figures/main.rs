@@ -93,6 +93,7 @@ impl Output<'_> {
     /// Writes a file, which has its name once it is complete.
     pub fn write(&self, name: &str, text: &str) -> Result<()> {
         let path = self.0.join(name);
+        fs::create_dir_all(self.0).map_err(|e| Error::io(self.0, e))?;
         let mut file = Whole::create(&path)?;
         file.write_all(text.as_bytes()).map_err(|e| Error::io(&path, e))?;
         file.finish()?;
@@ -106,7 +107,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    fs::create_dir_all(&args.output).map_err(|e| Error::io(&args.output, e))?;
+    if args.output.exists() && !args.output.is_dir() {
+        return Err(Error::file(&args.output, "not a directory, expected one for the figures"));
+    }
     let (output, mut checks) = (Output(&args.output), Vec::new());
     if args.wants(Figure::Figure3) {
         checks.extend(distances::figure(&output)?);
