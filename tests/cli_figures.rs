@@ -51,7 +51,7 @@ fn a_mistake_gets_one_line_and_exit_code_1() {
         (&["figure7"], dir.path(), "invalid value 'figure7' for '[FIGURES]...'"),
         (&["locality", "--data", "/nonexistent/train.txt"], dir.path(), "/nonexistent/train.txt: No such file"),
         (&["figure5", "--data", "/nonexistent/train.txt"], dir.path(), "/nonexistent/train.txt: No such file"),
-        (&["locality"], &file, "file: File exists"),
+        (&["locality"], &file, "file: not a directory, expected one for the figures"),
     ];
     for (args, output, expected) in cases {
         let out = figures(args, output);
