@@ -39,6 +39,7 @@ pub(crate) use exchange::share;
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
 pub use parts::Parts;
+pub(crate) use parts::numbers;
 pub use threads::{Threads, threads};
 pub use worker::{Pending, Traffic};
 

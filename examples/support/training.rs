@@ -155,7 +155,7 @@ fn train(
     }
     tracing::info!(parameters = count, backend = backend.describe(), "model");
     let policy = flags.policy(recipe, split.train().len())?;
-    if flags.watch.mlperf_logging {
+    if flags.watch.mlperf_logging && is_first {
         watch.push(MlPerf::new(flags, &policy, watch.began()));
     }
     let mut trainer = Trainer::new(model, params, flags.rule(), policy, flags.loss.kind()?)

@@ -1,5 +1,6 @@
 //! The operations of a group of ranks.
 
+use super::parts::numbers as numbers_of;
 use super::worker::{Kind, Ledger, Pending, Traffic, Worker, outgoing};
 use super::{Parts, Transport};
 use crate::error::Result;
@@ -150,7 +151,7 @@ fn all_reduce(transport: &mut dyn Transport, numbers: &mut [f32]) -> Result<u64>
     let own = share(numbers.len(), size, rank);
     let mine = &mut numbers[own];
     for r in 0..size {
-        let terms = received.part(r).as_chunks::<4>().0.iter().map(|&bytes| f32::from_ne_bytes(bytes));
+        let terms = numbers_of(received.part(r));
         match r {
             0 => mine.iter_mut().zip(terms).for_each(|(sum, term)| *sum = term),
             _ => mine.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term),
@@ -163,7 +164,7 @@ fn all_reduce(transport: &mut dyn Transport, numbers: &mut [f32]) -> Result<u64>
     }
     transport.all_to_all(&send, &mut received)?;
     bytes += outgoing(&send, rank);
-    let all = received.all().as_chunks::<4>().0.iter().map(|&bytes| f32::from_ne_bytes(bytes));
+    let all = numbers_of(received.all());
     numbers.iter_mut().zip(all).for_each(|(number, sum)| *number = sum);
     Ok(bytes)
 }

@@ -50,3 +50,8 @@ impl Parts {
         &self.bytes
     }
 }
+
+/// The numbers that bytes of another rank are.
+pub(crate) fn numbers(bytes: &[u8]) -> impl Iterator<Item = f32> {
+    bytes.as_chunks::<4>().0.iter().map(|&word| f32::from_ne_bytes(word))
+}

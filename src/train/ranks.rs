@@ -7,7 +7,7 @@
 
 use super::state::Setting;
 use super::trainer::Trainer;
-use crate::comm::Communicator;
+use crate::comm::{Communicator, numbers};
 use crate::error::{Error, Fault, Result};
 use crate::nn::{Model, ShardedEmbeddings};
 use crate::parameters::Norms;
@@ -121,7 +121,7 @@ impl<M: Model> Trainer<M> {
         for rank in 0..all.len() {
             let (logits, labels) = all.part(rank).split_at(all.part(rank).len() / 2);
             for (scores, bytes) in scores.iter_mut().zip([logits, labels]) {
-                scores.extend(bytes.as_chunks::<4>().0.iter().map(|&number| f32::from_ne_bytes(number)));
+                scores.extend(numbers(bytes));
             }
         }
         Ok(())

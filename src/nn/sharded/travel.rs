@@ -2,7 +2,7 @@
 
 use super::placement::{Placement, Shard};
 use crate::backend::Pooling;
-use crate::comm::Parts;
+use crate::comm::{Parts, numbers};
 use crate::error::{Error, Result};
 use crate::jagged::JaggedTensor;
 use crate::tensor::Tensor;
@@ -203,8 +203,4 @@ pub(super) fn read_gradients(received: &Parts, samples: &[usize], grads: &mut [&
         }
         first += samples;
     }
-}
-
-fn numbers(bytes: &[u8]) -> impl Iterator<Item = f32> {
-    bytes.as_chunks::<4>().0.iter().map(|&word| f32::from_ne_bytes(word))
 }

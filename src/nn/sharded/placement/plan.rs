@@ -68,7 +68,7 @@ impl Placement {
     /// which is if it has fewer rows than a rank has samples, nearly. Both sides are sent in so far as they are for other
     /// ranks, `(N − 1) / N`, so that the number of ranks has no part in it.
     ///
-    /// Of the other tables, one that that is larger than a rank's room is cut into parts that are not, and where the
+    /// Of the other tables, one that is larger than a rank's room is cut into parts that are not, and where the
     /// rank that is next has no room left, another one has its turn. What fits nowhere is cut once more, so that the ranks
     /// are filled to the last row if need be.
     ///
