@@ -62,9 +62,6 @@ pub fn build(
     let loads: Vec<_> = dlrm.num_embeddings.iter().map(load).collect();
     let options = PlanOptions { samples: batch / comm.size(), ..PlanOptions::default() };
     let placement = Placement::plan_with(&loads, dlrm.embedding_dim, comm.size(), &options)?;
-    if comm.rank() == 0 {
-        eprint!("{placement}");
-    }
     Ok(Box::new(Dlrm::sharded(dlrm, placement, comm.clone(), params, stream)?))
 }
 

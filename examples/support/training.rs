@@ -150,6 +150,7 @@ fn train(
     }
     let count = params.count();
     if is_first {
+        model.shards().iter().for_each(|shards| eprint!("{}", shards.placement()));
         let of_rank = if size > 1 { " on rank 0" } else { "" };
         eprintln!("{count} parameters{of_rank}, {:.1} MB; {}", 4e-6 * count as f64, backend.describe());
     }
