@@ -367,6 +367,9 @@ pub trait Backend: Debug + Send + Sync {
     /// `to` becomes `from`.
     fn copy(&self, from: &[f32], to: &mut [f32]);
 
+    /// The lists of `to` become those of `from`, in the memory they already have.
+    fn copy_bags(&self, from: &[JaggedTensor], to: &mut [JaggedTensor]);
+
     /// `X ← a · X`.
     fn scale(&self, a: f32, x: &mut Tensor);
 

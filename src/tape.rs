@@ -208,6 +208,12 @@ impl Backward for Leaf {
     fn backward(&self, _: BackwardContext<'_>) {}
 }
 
+/// Numbers from outside become the value or gradient `to`.
+fn put(backend: &dyn Backend, numbers: &[f32], to: &mut Tensor) {
+    assert_eq!(to.len(), numbers.len(), "Tape: shape {:?} from {} values", to.shape(), numbers.len());
+    backend.copy(numbers, to.buffer_mut().overwrite());
+}
+
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Tape {
@@ -286,7 +292,7 @@ impl Tape {
     /// # Panics
     /// If `values` does not fill `shape`.
     pub fn input(&mut self, shape: &[usize], values: &[f32]) -> Var {
-        self.record(shape, false, Leaf, |_, _, out| out.copy_from_slice(values))
+        self.record(shape, false, Leaf, |backend, _, out| put(backend, values, out))
     }
 
     /// As [`input`](Self::input), and its gradient can be read after the backward pass.
@@ -294,7 +300,7 @@ impl Tape {
     /// # Panics
     /// If `values` does not fill `shape`.
     pub fn variable(&mut self, shape: &[usize], values: &[f32]) -> Var {
-        self.record(shape, true, Leaf, |_, _, out| out.copy_from_slice(values))
+        self.record(shape, true, Leaf, |backend, _, out| put(backend, values, out))
     }
 
     /// Puts ids on the tape, one list a table.
@@ -304,7 +310,7 @@ impl Tape {
         if self.bags.len() < self.bags_len {
             self.bags.resize_with(self.bags_len, JaggedTensor::default);
         }
-        self.bags[first..self.bags_len].iter_mut().zip(bags).for_each(|(mine, b)| mine.copy_from(b));
+        self.backend.copy_bags(bags, &mut self.bags[first..self.bags_len]);
         Bags { first, count: bags.len() }
     }
 
@@ -454,7 +460,7 @@ impl Tape {
         assert!(self.needs_grad(var), "backward: the value depends on no parameter and no variable");
         self.grads[..self.len].iter_mut().for_each(|g| g.slot.filled = false);
         let (grad, _) = self.grads[var.0].slot.contribute(&self.values[var.0].shape());
-        grad.copy_from_slice(seed);
+        put(&*self.backend, seed, grad);
         for at in (0..=var.0).rev() {
             let (before, rest) = self.grads.split_at_mut(at);
             if !rest[0].slot.filled {

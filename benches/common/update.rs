@@ -46,12 +46,12 @@ impl Rule {
         }
     }
 
-    fn run(self, isa: Isa, w: &mut [f32], [s, t]: [&mut [f32]; 2], grad: RowGradient, scratch: &mut Scratch) {
+    fn run(self, isa: Isa, w: &mut [f32], [s, t]: [&mut [f32]; 2], grad: RowGradient) {
         match self {
-            Rule::Sgd => sgd_rows(isa, w, grad, LR, scratch),
-            Rule::Adagrad => adagrad_rows(isa, w, s, grad, LR, EPS, scratch),
-            Rule::RowwiseAdagrad => rowwise_adagrad_rows(isa, w, s, grad, LR, EPS, scratch),
-            Rule::Adam => adam_rows(isa, w, s, t, grad, ADAM, scratch),
+            Rule::Sgd => sgd_rows(isa, w, grad, LR),
+            Rule::Adagrad => adagrad_rows(isa, w, s, grad, LR, EPS),
+            Rule::RowwiseAdagrad => rowwise_adagrad_rows(isa, w, s, grad, LR, EPS),
+            Rule::Adam => adam_rows(isa, w, s, t, grad, ADAM),
         }
     }
 
@@ -75,7 +75,6 @@ struct Case {
     /// The lookups, grouped by row.
     segments: Vec<RowSegments>,
     turn: usize,
-    scratch: Scratch,
 }
 
 impl Case {
@@ -88,18 +87,18 @@ impl Case {
         let lists = Lookups::new(ids, dim, lookups);
         let mut segments = vec![RowSegments::default(); lists.count()];
         for (i, segments) in segments.iter_mut().enumerate() {
-            coalesce(lists.list(i), Pooling::Sum, segments, &mut Scratch::new());
+            coalesce(Isa::best(), lists.list(i), Pooling::Sum, segments, &mut Scratch::new());
         }
         let grad_out = values(BATCH * dim, &mut Stream::native(3));
-        Case { rule, dim, state, grad_out, lists, segments, turn: 0, scratch: Scratch::new() }
+        Case { rule, dim, state, grad_out, lists, segments, turn: 0 }
     }
 
     /// Updates the rows of the list whose turn it is, with the kernel of `isa` or in the plain loop.
     fn update(&mut self, isa: Option<Isa>, table: &mut [f32]) {
-        let Case { rule, dim, state, grad_out, lists, segments, turn, scratch } = self;
+        let Case { rule, dim, state, grad_out, lists, segments, turn } = self;
         let (dim, grad_out, mut state) = (*dim, grad_out.as_slice(), state.each_mut().map(Buffer::as_mut_slice));
         if let Some(isa) = isa {
-            rule.run(isa, table, state, RowGradient::new(&segments[*turn], grad_out, dim, dim), scratch);
+            rule.run(isa, table, state, RowGradient::new(&segments[*turn], grad_out, dim, dim));
         } else {
             let (rows, grads) = reference::embedding_bag_backward(lists.list(*turn), Pooling::Sum, grad_out, dim, dim);
             for (&row, g) in rows.iter().zip(grads.chunks_exact(dim)) {

@@ -3,8 +3,8 @@
 use crate::common::lookups::{BATCH, Ids, Lookups};
 use crate::common::update::{Rule, scenario};
 use criterion::{BenchmarkId, Criterion, Throughput};
-use dlrm_kernels::Scratch;
 use dlrm_kernels::embedding_bag::{Bags, Pooling, RowSegments, coalesce};
+use dlrm_kernels::{Isa, Scratch};
 
 const IDS: [Ids; 3] = [Ids::Uniform, Ids::Zipf, Ids::Same];
 
@@ -15,17 +15,19 @@ pub fn coalescing(c: &mut Criterion) {
     for (lookups, ids) in [1, 100].into_iter().flat_map(|lookups| IDS.map(|ids| (lookups, ids))) {
         group.throughput(Throughput::Elements((BATCH * lookups) as u64));
         let scenario = format!("x{lookups}-{}", ids.name());
-        let (mut lists, mut segments, mut scratch) = (None, RowSegments::default(), Scratch::new());
-        let mut order = Vec::new();
-        group.bench_function(BenchmarkId::new("coalesce", &scenario), |bencher| {
-            let lists = lists.get_or_insert_with(|| {
-                let lists = Lookups::new(ids, 16, lookups);
-                coalesce(lists.list(0), Pooling::Sum, &mut segments, &mut scratch);
-                check_rows(&segments, lists.list(0));
-                lists
+        let mut lists = None;
+        for isa in Isa::available() {
+            let (mut segments, mut scratch, mut checked) = (RowSegments::default(), Scratch::new(), false);
+            group.bench_function(BenchmarkId::new(isa.name(), &scenario), |bencher| {
+                let lists = lists.get_or_insert_with(|| Lookups::new(ids, 16, lookups));
+                if !std::mem::replace(&mut checked, true) {
+                    coalesce(isa, lists.list(0), Pooling::Sum, &mut segments, &mut scratch);
+                    check_rows(&segments, lists.list(0));
+                }
+                bencher.iter(|| coalesce(isa, lists.next(), Pooling::Sum, &mut segments, &mut scratch));
             });
-            bencher.iter(|| coalesce(lists.next(), Pooling::Sum, &mut segments, &mut scratch));
-        });
+        }
+        let mut order = Vec::new();
         group.bench_function(BenchmarkId::new("sort_by_key", &scenario), |bencher| {
             let lists = lists.get_or_insert_with(|| Lookups::new(ids, 16, lookups));
             bencher.iter(|| {

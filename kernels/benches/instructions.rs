@@ -110,24 +110,26 @@ fn lookup(set: &str) -> Run {
     })
 }
 
-fn sort() -> Run {
+fn sort(set: &str) -> Run {
+    let isa = isa(set);
     let ([indices, offsets], mut segments, mut scratch) = (lists(), RowSegments::default(), Scratch::new());
     warm(move || {
         let bags = Bags { indices: &indices, offsets: &offsets, weights: None };
-        coalesce(bags, Pooling::Sum, &mut segments, &mut scratch);
+        coalesce(isa, bags, Pooling::Sum, &mut segments, &mut scratch);
     })
 }
 
 fn update(set: &str) -> Run {
     let (isa, mut table, grad_out) = (isa(set), values(ROWS * DIM), values(BAGS * DIM));
-    let ([indices, offsets], mut segments, mut scratch) = (lists(), RowSegments::default(), Scratch::new());
+    let ([indices, offsets], mut segments) = (lists(), RowSegments::default());
     coalesce(
+        isa,
         Bags { indices: &indices, offsets: &offsets, weights: None },
         Pooling::Sum,
         &mut segments,
         &mut Scratch::new(),
     );
-    warm(move || sgd_rows(isa, &mut table, RowGradient::new(&segments, &grad_out, DIM, DIM), 1e-3, &mut scratch))
+    warm(move || sgd_rows(isa, &mut table, RowGradient::new(&segments, &grad_out, DIM, DIM), 1e-3))
 }
 
 fn dots(set: &str) -> Run {
@@ -165,7 +167,7 @@ fn dots_backward(set: &str) -> Run {
 #[benches::linear_backward_weight(args = ["avx2", "scalar"], setup = backward_weight)]
 #[benches::relu_backward(args = ["avx2", "scalar"], setup = relu)]
 #[benches::embedding_bag(args = ["avx2", "scalar"], setup = lookup)]
-#[bench::coalesce(setup = sort)]
+#[benches::coalesce(args = ["avx2", "scalar"], setup = sort)]
 #[benches::sgd_rows(args = ["avx2", "scalar"], setup = update)]
 #[benches::interaction_dot(args = ["avx2", "scalar"], setup = dots)]
 #[benches::interaction_dot_backward(args = ["avx2", "scalar"], setup = dots_backward)]

@@ -86,9 +86,9 @@ impl<'a> Bags<'a> {
     }
 
     #[track_caller]
-    fn check(&self, op: &str) {
+    fn check(&self, isa: Isa, op: &str) {
         assert!(!self.offsets.is_empty(), "{op}: offsets is empty, expected B + 1 entries");
-        assert!(self.offsets.is_sorted(), "{op}: offsets fall");
+        assert!(!isa.run(Falls(self.offsets)), "{op}: offsets fall");
         let end = self.lookups().end;
         assert!(end <= self.indices.len(), "{op}: offsets end at {end}, but there are {} indices", self.indices.len());
         if let Some(weights) = self.weights {
@@ -121,7 +121,7 @@ pub fn embedding_bag(
     out_stride: usize,
 ) {
     const OP: &str = "embedding_bag";
-    bags.check(OP);
+    bags.check(isa, OP);
     check_strided(OP, "out", out.len(), bags.num_bags(), dim, out_stride);
     check_indices(isa, OP, table, dim, bags);
     isa.run(Forward { table, dim, bags, pooling, out, out_stride });
@@ -146,7 +146,7 @@ pub fn per_sample_weight_backward(
     out: &mut [f32],
 ) {
     const OP: &str = "per_sample_weight_backward";
-    bags.check(OP);
+    bags.check(isa, OP);
     check_strided(OP, "grad_out", grad_out.len(), bags.num_bags(), dim, grad_stride);
     check::shape(OP, "out", out.len(), [1, bags.lookups().len()]);
     check_indices(isa, OP, table, dim, bags);
@@ -173,6 +173,32 @@ fn check_indices(isa: Isa, op: &str, table: &[f32], dim: usize, bags: Bags) {
     if let Some(max) = isa.run(Max(indices)) {
         assert!((max as usize) < rows, "{op}: index {max}, but the table has {rows} rows of {dim}");
     }
+}
+
+/// Whether there is an offset below the one before it. (Here and in [`one_each`] no answer comes early: without that, and
+/// the branch it takes, these are vector operations.)
+struct Falls<'a>(&'a [u32]);
+
+impl Kernel for Falls<'_> {
+    type Output = bool;
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> bool {
+        let mut falls = false;
+        for (from, to) in self.0.iter().zip(&self.0[1..]) {
+            falls |= to < from;
+        }
+        falls
+    }
+}
+
+/// Whether each bag holds one lookup.
+#[inline(always)]
+fn one_each(offsets: &[u32]) -> bool {
+    let mut others = 0;
+    for (from, to) in offsets.iter().zip(&offsets[1..]) {
+        others |= to.wrapping_sub(*from) ^ 1;
+    }
+    others == 0
 }
 
 struct Max<'a>(&'a [u32]);
@@ -202,7 +228,7 @@ impl Kernel for Forward<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let one_each = self.bags.weights.is_none() && self.bags.offsets.windows(2).all(|b| b[1] - b[0] == 1);
+        let one_each = self.bags.weights.is_none() && one_each(self.bags.offsets);
         // SAFETY: embedding_bag checked the bags, the indices and the length of out.
         unsafe {
             if one_each {
@@ -219,49 +245,53 @@ impl Kernel for Forward<'_> {
 /// # Safety
 /// As [`forward`]; each bag must hold one lookup.
 #[inline(always)]
-unsafe fn copy_rows<S: Simd, const NV: usize, const WHOLE: bool>(simd: S, f: Forward) {
+unsafe fn copy_rows<S: Simd, const NV: usize, const WHOLE: bool>(simd: S, f: Forward, dim: usize) {
+    let table = f.table.as_ptr();
     let indices = &f.bags.indices[f.bags.lookups()];
     for &index in indices.iter().take(AHEAD) {
-        prefetch_row(simd, f.table.as_ptr(), index as usize, f.dim, f.dim);
+        prefetch_row(simd, table, index as usize, dim, dim);
     }
+    let mut out = f.out.as_mut_ptr();
     for (b, &index) in indices.iter().enumerate() {
         if let Some(&next) = indices.get(b + AHEAD) {
-            prefetch_row(simd, f.table.as_ptr(), next as usize, f.dim, f.dim);
+            prefetch_row(simd, table, next as usize, dim, dim);
         }
-        for first in (0..f.dim).step_by(NV * S::LANES) {
-            let columns = Columns::<NV, WHOLE> { first, dim: f.dim };
+        for first in (0..dim).step_by(NV * S::LANES) {
+            let columns = Columns::<NV, WHOLE> { first, dim };
             let mut row = [simd.zero(); NV];
             // SAFETY: the index is below the number of rows, and out holds row b.
             unsafe {
-                columns.add(simd, &mut row, f.table.as_ptr().add(index as usize * f.dim), None);
-                columns.store(simd, &row, f.out.as_mut_ptr().add(b * f.out_stride));
+                columns.add(simd, &mut row, table.add(index as usize * dim), None);
+                columns.store(simd, &row, out);
             }
         }
+        out = out.wrapping_add(f.out_stride);
     }
 }
 
 /// # Safety
 /// The indices must be below the number of rows, and `out` must hold a row of `dim` for each bag.
 #[inline(always)]
-unsafe fn forward<S: Simd, const NV: usize, const WHOLE: bool>(simd: S, f: Forward) {
+unsafe fn forward<S: Simd, const NV: usize, const WHOLE: bool>(simd: S, f: Forward, dim: usize) {
+    let table = f.table.as_ptr();
     let indices = &f.bags.indices[..f.bags.lookups().end];
     for &index in indices[f.bags.lookups().start..].iter().take(AHEAD) {
-        prefetch_row(simd, f.table.as_ptr(), index as usize, f.dim, f.dim);
+        prefetch_row(simd, table, index as usize, dim, dim);
     }
     for (b, bounds) in f.bags.offsets.windows(2).enumerate() {
         let bag = bounds[0] as usize..bounds[1] as usize;
-        for column in (0..f.dim).step_by(NV * S::LANES) {
-            let columns = Columns::<NV, WHOLE> { first: column, dim: f.dim };
+        for first in (0..dim).step_by(NV * S::LANES) {
+            let columns = Columns::<NV, WHOLE> { first, dim };
             let mut sums = [simd.zero(); NV];
             for i in bag.clone() {
-                if column == 0
+                if first == 0
                     && let Some(&next) = indices.get(i + AHEAD)
                 {
-                    prefetch_row(simd, f.table.as_ptr(), next as usize, f.dim, f.dim);
+                    prefetch_row(simd, table, next as usize, dim, dim);
                 }
                 // SAFETY: i lies in the bag, and its index is below the number of rows.
                 unsafe {
-                    let row = f.table.as_ptr().add(*indices.get_unchecked(i) as usize * f.dim);
+                    let row = table.add(*indices.get_unchecked(i) as usize * dim);
                     let weight = f.bags.weights.map(|w| simd.splat(*w.get_unchecked(i)));
                     columns.add(simd, &mut sums, row, weight);
                 }

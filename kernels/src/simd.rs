@@ -103,6 +103,30 @@ pub(crate) trait Simd: Copy {
     fn reduce_sum(self, v: Self::V) -> f32;
     /// Which of 64 bytes are tabs or newlines, the first in the lowest bit.
     fn separators(self, bytes: &[u8; 64]) -> u64;
+    /// Takes sorted pairs (a row in the upper half, its bag in the lower) apart: all bags to `bags`, and where a pair has
+    /// another row than the one before it (`before` for the first) the row to `rows` and its number, counted from `at`, to
+    /// `starts`. Returns how many rows that were; whatever else is written beyond them means nothing.
+    ///
+    /// # Safety
+    /// Sixteen numbers must be writable in each list.
+    #[inline(always)]
+    unsafe fn split_pairs(self, pairs: &[u64; 16], before: u32, at: u32, [rows, starts, bags]: [*mut u32; 3]) -> usize {
+        let (mut found, mut before) = (0, before);
+        for (i, &pair) in pairs.iter().enumerate() {
+            let row = (pair >> 32) as u32;
+            // SAFETY: found ≤ i < 16; the caller vouches for as many numbers.
+            unsafe {
+                // Written for every pair, and written over until the row changes: a branch would be taken or not by
+                // chance.
+                *rows.add(found) = row;
+                *starts.add(found) = at + i as u32;
+                *bags.add(i) = pair as u32;
+            }
+            found += usize::from(row != before);
+            before = row;
+        }
+        found
+    }
     /// Asks for the cache line at `address`, which may lie anywhere.
     fn prefetch(self, address: *const f32);
     /// As [`prefetch`](Self::prefetch), but only into L2, which can wait for more lines at a time
@@ -133,6 +157,12 @@ pub(crate) fn dot16<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
         sums[half] = simd.add(sums[half], product);
         i += S::LANES;
     }
+    sum16(simd, sums)
+}
+
+/// The end of [`dot16`]: its sixteen sums as one, which are one vector or two.
+#[inline(always)]
+pub(crate) fn sum16<S: Simd>(simd: S, sums: [S::V; 2]) -> f32 {
     simd.reduce_sum(if S::LANES == 16 { sums[0] } else { simd.add(sums[0], sums[1]) })
 }
 

@@ -161,7 +161,7 @@ fn wrong_shapes_are_named() {
                 "embedding_bag_backward: grad_out has 3 values, expected 2 rows of 2, 2 apart",
                 Box::new(|| {
                     let grad = RowGradient { grad_out: &[0.0; 3], ..grad };
-                    embedding_bag_backward(isa, grad, &mut [0.0; 4], &mut Scratch::new());
+                    embedding_bag_backward(isa, grad, &mut [0.0; 4]);
                 }),
             ),
             (
@@ -188,7 +188,7 @@ fn wrong_shapes_are_named() {
             ("dot: b has 2 values, expected 1 x 3", Box::new(|| assert!(dot(isa, &[0.0; 3], &[0.0; 2]).is_finite()))),
             (
                 "sgd_rows: rows 9 to 11 leave table, which has 3 rows from 10 on",
-                Box::new(|| sgd_rows(isa, &mut [0.0; 6], grad, 0.1, &mut Scratch::new())),
+                Box::new(|| sgd_rows(isa, &mut [0.0; 6], grad, 0.1)),
             ),
             (
                 "set_one_each: rows are not ascending and unique",
@@ -227,8 +227,7 @@ fn a_row_beyond_the_state_is_refused() {
         let mut of_rows = RowSegments::default();
         of_rows.set_one_each(std::iter::once(12));
         let grad = RowGradient { base_row: 10, ..RowGradient::new(&of_rows, &[0.0; 2], 2, 2) };
-        let scratch = &mut Scratch::new();
-        let text = message(|| rowwise_adagrad_rows(isa, &mut [0.0; 6], &mut [0.0; 2], grad, 0.1, 0.0, scratch));
+        let text = message(|| rowwise_adagrad_rows(isa, &mut [0.0; 6], &mut [0.0; 2], grad, 0.1, 0.0));
         assert_eq!(text, "rowwise_adagrad_rows: rows 12 to 12 leave state, which has 2 rows from 10 on");
     }
 }

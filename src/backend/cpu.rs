@@ -361,6 +361,10 @@ impl Backend for Cpu {
         elementwise::copy(self, from, to);
     }
 
+    fn copy_bags(&self, from: &[JaggedTensor], to: &mut [JaggedTensor]) {
+        embedding::copy_bags(self, from, to);
+    }
+
     fn scale(&self, a: f32, x: &mut Tensor) {
         adjust::scale(self, a, x);
     }

@@ -335,6 +335,10 @@ impl Backend for Wgpu {
         self.cpu.copy(from, to);
     }
 
+    fn copy_bags(&self, from: &[JaggedTensor], to: &mut [JaggedTensor]) {
+        self.cpu.copy_bags(from, to);
+    }
+
     fn scale(&self, a: f32, x: &mut Tensor) {
         adjust::scale(self, a, x);
     }

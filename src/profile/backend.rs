@@ -274,6 +274,10 @@ impl Backend for Profiled {
         self.inner.copy(from, to);
     }
 
+    fn copy_bags(&self, from: &[JaggedTensor], to: &mut [JaggedTensor]) {
+        self.inner.copy_bags(from, to);
+    }
+
     fn scale(&self, a: f32, x: &mut Tensor) {
         let time = self.timed(|| self.inner.scale(a, x));
         self.add("scale", None, time, cost::streamed(2 * x.len()));

@@ -46,7 +46,7 @@ pub fn embedding_bag_quantized(
     out_stride: usize,
 ) {
     const OP: &str = "embedding_bag_quantized";
-    bags.check(OP);
+    bags.check(isa, OP);
     check_strided(OP, "out", out.len(), bags.num_bags(), dim, out_stride);
     let row_bytes = format.row_bytes(dim);
     let rows = table.len() / row_bytes;
@@ -90,9 +90,9 @@ macro_rules! forward_of {
         /// # Safety
         /// As [`forward`].
         #[inline(always)]
-        unsafe fn $name<S: Simd, const NV: usize, const WHOLE: bool>(simd: S, f: Forward) {
+        unsafe fn $name<S: Simd, const NV: usize, const WHOLE: bool>(simd: S, f: Forward, dim: usize) {
             // SAFETY: as the caller vouches.
-            unsafe { forward::<S, $layout, NV, WHOLE>(simd, f) }
+            unsafe { forward::<S, $layout, NV, WHOLE>(simd, f, dim) }
         }
     };
 }
@@ -218,14 +218,14 @@ fn prefetch<S: Simd>(simd: S, table: *const u8, row: u32, row_bytes: usize) {
 /// # Safety
 /// The indices must be below the number of rows, and `out` must hold a row of `dim` for each bag.
 #[inline(always)]
-unsafe fn forward<S: Simd, L: Layout, const NV: usize, const WHOLE: bool>(simd: S, f: Forward) {
+unsafe fn forward<S: Simd, L: Layout, const NV: usize, const WHOLE: bool>(simd: S, f: Forward, dim: usize) {
     let (table, indices) = (f.table.as_ptr(), &f.bags.indices[..f.bags.lookups().end]);
     for &index in indices[f.bags.lookups().start..].iter().take(AHEAD) {
         prefetch(simd, table, index, f.row_bytes);
     }
     for (b, bounds) in f.bags.offsets.windows(2).enumerate() {
         let bag = bounds[0] as usize..bounds[1] as usize;
-        for first in (0..f.dim).step_by(NV * S::LANES) {
+        for first in (0..dim).step_by(NV * S::LANES) {
             let mut sums = [simd.zero(); NV];
             for i in bag.clone() {
                 if first == 0
@@ -237,9 +237,9 @@ unsafe fn forward<S: Simd, L: Layout, const NV: usize, const WHOLE: bool>(simd: 
                 unsafe {
                     let row = table.add(*indices.get_unchecked(i) as usize * f.row_bytes);
                     let weight = f.bags.weights.map(|w| simd.splat(*w.get_unchecked(i)));
-                    let [scale, min] = L::scale_and_min(row, f.dim).map(|v| simd.splat(v));
+                    let [scale, min] = L::scale_and_min(row, dim).map(|v| simd.splat(v));
                     for (v, sum) in sums.iter_mut().enumerate() {
-                        let mut value = load::<S, L, WHOLE>(simd, row, first + v * S::LANES, f.dim);
+                        let mut value = load::<S, L, WHOLE>(simd, row, first + v * S::LANES, dim);
                         if L::SCALED {
                             value = simd.add(simd.mul(value, scale), min);
                         }
@@ -253,7 +253,7 @@ unsafe fn forward<S: Simd, L: Layout, const NV: usize, const WHOLE: bool>(simd: 
                     *sum = simd.div(*sum, count);
                 }
             }
-            let columns = Columns::<NV, WHOLE> { first, dim: f.dim };
+            let columns = Columns::<NV, WHOLE> { first, dim };
             // SAFETY: out holds row b.
             unsafe { columns.store(simd, &sums, f.out.as_mut_ptr().add(b * f.out_stride)) }
         }

@@ -12,57 +12,40 @@
 //! values moves `8 · D` bytes (with Adagrad's state 16 · D, with the row-wise one value 8 more, in
 //! a cache line of its own) for `2 · D` operations or little more.
 
-use super::{Adagrad, Adam, AdamStep, Rule, Sgd, update};
-use crate::columns::prefetch_row;
+use super::{Adagrad, Adam, AdamStep, Rule, Sgd};
+use crate::columns::{Columns, prefetch_row};
 use crate::embedding_bag::RowGradient;
 use crate::embedding_bag::gradient::{EachRow, for_each_row};
 use crate::isa::{Isa, Kernel};
-use crate::scratch::Scratch;
-use crate::simd::{Simd, dot16};
+use crate::simd::Simd;
 
 /// [`sgd`](super::sgd) on the rows of a gradient.
 ///
 /// # Panics
 /// If the gradient does not hold together, or leaves the table.
-pub fn sgd_rows(isa: Isa, table: &mut [f32], grad: RowGradient, lr: f32, scratch: &mut Scratch) {
+pub fn sgd_rows(isa: Isa, table: &mut [f32], grad: RowGradient, lr: f32) {
     grad.check("sgd_rows", "table", table.len(), grad.dim);
-    isa.run(Rows { rule: Sgd { lr }, table, grad, state: [], scratch });
+    isa.run(Rows { rule: Sgd { lr }, table, grad, state: [] });
 }
 
 /// [`adagrad`](super::adagrad) on the rows of a gradient; `state` has the table's shape.
 ///
 /// # Panics
 /// If the gradient does not hold together, or leaves the table or the state.
-pub fn adagrad_rows(
-    isa: Isa,
-    table: &mut [f32],
-    state: &mut [f32],
-    grad: RowGradient,
-    lr: f32,
-    eps: f32,
-    scratch: &mut Scratch,
-) {
+pub fn adagrad_rows(isa: Isa, table: &mut [f32], state: &mut [f32], grad: RowGradient, lr: f32, eps: f32) {
     grad.check("adagrad_rows", "table", table.len(), grad.dim);
     grad.check("adagrad_rows", "state", state.len(), grad.dim);
-    isa.run(Rows { rule: Adagrad { lr, eps }, table, grad, state: [state], scratch });
+    isa.run(Rows { rule: Adagrad { lr, eps }, table, grad, state: [state] });
 }
 
 /// `h += mean_j g_j²; w -= lr / (√h + eps) · g`, with one value of `state` (h) a row.
 ///
 /// # Panics
 /// If the gradient does not hold together, or leaves the table or the state.
-pub fn rowwise_adagrad_rows(
-    isa: Isa,
-    table: &mut [f32],
-    state: &mut [f32],
-    grad: RowGradient,
-    lr: f32,
-    eps: f32,
-    scratch: &mut Scratch,
-) {
+pub fn rowwise_adagrad_rows(isa: Isa, table: &mut [f32], state: &mut [f32], grad: RowGradient, lr: f32, eps: f32) {
     grad.check("rowwise_adagrad_rows", "table", table.len(), grad.dim);
     grad.check("rowwise_adagrad_rows", "state", state.len(), 1);
-    isa.run(RowwiseAdagradRows { table, state, grad, lr, eps, scratch });
+    isa.run(RowwiseAdagradRows { table, state, grad, lr, eps });
 }
 
 /// [`adam`](super::adam) on the rows of a gradient; `m` and `v` have the table's shape. The bias
@@ -71,20 +54,12 @@ pub fn rowwise_adagrad_rows(
 ///
 /// # Panics
 /// If the gradient does not hold together, or leaves the table or the state.
-pub fn adam_rows(
-    isa: Isa,
-    table: &mut [f32],
-    m: &mut [f32],
-    v: &mut [f32],
-    grad: RowGradient,
-    step: AdamStep,
-    scratch: &mut Scratch,
-) {
+pub fn adam_rows(isa: Isa, table: &mut [f32], m: &mut [f32], v: &mut [f32], grad: RowGradient, step: AdamStep) {
     grad.check("adam_rows", "table", table.len(), grad.dim);
     grad.check("adam_rows", "m", m.len(), grad.dim);
     grad.check("adam_rows", "v", v.len(), grad.dim);
     let rule = Adam { eps: step.eps, ..Adam::new(step) };
-    isa.run(Rows { rule, table, grad, state: [m, v], scratch });
+    isa.run(Rows { rule, table, grad, state: [m, v] });
 }
 
 struct Rows<'a, R, const N: usize> {
@@ -92,42 +67,75 @@ struct Rows<'a, R, const N: usize> {
     table: &'a mut [f32],
     grad: RowGradient<'a>,
     state: [&'a mut [f32]; N],
-    scratch: &'a mut Scratch,
 }
 
 impl<R: Rule<N>, const N: usize> Kernel for Rows<'_, R, N> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let (dim, table) = (self.grad.dim, self.table.as_mut_ptr());
-        let mut each = Elementwise { rule: self.rule, dim, table, state: self.state.map(|s| s.as_mut_ptr()) };
+        let (table, state) = (self.table.as_mut_ptr(), self.state.map(|s| s.as_mut_ptr()));
         // SAFETY: the public functions checked the gradient against the table and the state.
-        unsafe { for_each_row(simd, self.grad, self.scratch, &mut each) }
+        unsafe { for_each_row(simd, self.grad, &mut Elementwise { rule: self.rule, table, state }) }
     }
 }
 
 /// A rule for single values, with `N` values of state for each.
 struct Elementwise<R, const N: usize> {
     rule: R,
-    dim: usize,
     table: *mut f32,
     state: [*mut f32; N],
 }
 
 impl<S: Simd, R: Rule<N>, const N: usize> EachRow<S> for Elementwise<R, N> {
     #[inline(always)]
-    fn prefetch(&self, simd: S, row: usize) {
-        prefetch_row(simd, self.table, row, self.dim, self.dim);
+    fn prefetch(&self, simd: S, row: usize, dim: usize) {
+        prefetch_row(simd, self.table, row, dim, dim);
         for state in self.state {
-            prefetch_row(simd, state, row, self.dim, self.dim);
+            prefetch_row(simd, state, row, dim, dim);
         }
     }
 
     #[inline(always)]
-    unsafe fn row(&mut self, simd: S, _: usize, row: usize, g: *const f32) {
-        let at = row * self.dim;
-        // SAFETY: the caller vouches for the row, in the table and in the state, and for g.
-        unsafe { update(simd, self.rule, self.dim, self.table.add(at), g, self.state.map(|s| s.add(at))) }
+    unsafe fn block<const NV: usize, const WHOLE: bool>(
+        &mut self,
+        simd: S,
+        _: usize,
+        row: usize,
+        columns: Columns<NV, WHOLE>,
+        g: [S::V; NV],
+    ) {
+        let at = row * columns.dim;
+        // SAFETY: the caller vouches for the row, in the table and in the state.
+        unsafe { update_block(simd, self.rule, columns, self.table.add(at), g, self.state.map(|s| s.add(at))) }
+    }
+}
+
+/// Runs a rule over some columns of a row.
+///
+/// # Safety
+/// `columns.dim` values must be writable at `w` and each of `state`.
+#[inline(always)]
+unsafe fn update_block<S: Simd, R: Rule<N>, const N: usize, const NV: usize, const WHOLE: bool>(
+    simd: S,
+    rule: R,
+    columns: Columns<NV, WHOLE>,
+    w: *mut f32,
+    g: [S::V; NV],
+    state: [*mut f32; N],
+) {
+    // SAFETY: the caller vouches for the columns of the row, in the table and in the state.
+    unsafe {
+        let mut values = columns.load(simd, w);
+        let mut states = state.map(|s| columns.load(simd, s));
+        for (v, (value, g)) in values.iter_mut().zip(g).enumerate() {
+            let (new, new_states) = rule.update(simd, *value, g, states.each_ref().map(|s| s[v]));
+            *value = new;
+            states.iter_mut().zip(new_states).for_each(|(s, new)| s[v] = new);
+        }
+        columns.store(simd, &values, w);
+        for (to, values) in state.into_iter().zip(&states) {
+            columns.store(simd, values, to);
+        }
     }
 }
 
@@ -137,45 +145,58 @@ struct RowwiseAdagradRows<'a> {
     grad: RowGradient<'a>,
     lr: f32,
     eps: f32,
-    scratch: &'a mut Scratch,
 }
 
 impl Kernel for RowwiseAdagradRows<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let (dim, table) = (self.grad.dim, self.table.as_mut_ptr());
-        let mut each = RowWise { dim, table, state: self.state, lr: self.lr, eps: self.eps };
+        let RowwiseAdagradRows { table, state, grad, lr, eps } = self;
+        let mut each = RowWise { table: table.as_mut_ptr(), state, lr, eps, rule: Sgd { lr } };
         // SAFETY: rowwise_adagrad_rows checked the gradient against the table and the state.
-        unsafe { for_each_row(simd, self.grad, self.scratch, &mut each) }
+        unsafe { for_each_row(simd, grad, &mut each) }
     }
 }
 
 /// Adagrad with one value of state a row.
 struct RowWise<'a> {
-    dim: usize,
     table: *mut f32,
     state: &'a mut [f32],
     lr: f32,
     eps: f32,
+    /// With the rate of the row that was begun.
+    rule: Sgd,
 }
 
 impl<S: Simd> EachRow<S> for RowWise<'_> {
     #[inline(always)]
-    fn prefetch(&self, simd: S, row: usize) {
-        prefetch_row(simd, self.table, row, self.dim, self.dim);
+    fn prefetch(&self, simd: S, row: usize, dim: usize) {
+        prefetch_row(simd, self.table, row, dim, dim);
         prefetch_row(simd, self.state.as_ptr(), row, 1, 1);
     }
 
     #[inline(always)]
-    unsafe fn row(&mut self, simd: S, _: usize, row: usize, g: *const f32) {
-        // SAFETY: the caller vouches for dim values at g, and for the row in the table.
-        unsafe {
-            let values = std::slice::from_raw_parts(g, self.dim);
-            let h = &mut self.state[row];
-            *h += dot16(simd, values, values) / self.dim as f32;
-            let rule = Sgd { lr: self.lr / (h.sqrt() + self.eps) };
-            update(simd, rule, self.dim, self.table.add(row * self.dim), g, []);
-        }
+    fn wants_squares(&self) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn begin(&mut self, row: usize, dim: usize, squares: f32) {
+        let h = &mut self.state[row];
+        *h += squares / dim as f32;
+        self.rule.lr = self.lr / (h.sqrt() + self.eps);
+    }
+
+    #[inline(always)]
+    unsafe fn block<const NV: usize, const WHOLE: bool>(
+        &mut self,
+        simd: S,
+        _: usize,
+        row: usize,
+        columns: Columns<NV, WHOLE>,
+        g: [S::V; NV],
+    ) {
+        // SAFETY: the caller vouches for the row.
+        unsafe { update_block(simd, self.rule, columns, self.table.add(row * columns.dim), g, []) }
     }
 }

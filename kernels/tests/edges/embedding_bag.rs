@@ -46,10 +46,10 @@ fn lookups_and_their_gradients_stay_inside() {
                     per_sample_weight_backward(isa, &table, dim, bags, pooling, &grad_out, stride, &mut weight_grad);
 
                     let (mut segments, mut scratch) = (RowSegments::default(), Scratch::new());
-                    coalesce(bags, pooling, &mut segments, &mut scratch);
+                    coalesce(isa, bags, pooling, &mut segments, &mut scratch);
                     let mut values = unwritten(place, segments.rows().len() * dim);
                     let grad = RowGradient::new(&segments, &grad_out, stride, dim);
-                    embedding_bag_backward(isa, grad, &mut values, &mut scratch);
+                    embedding_bag_backward(isa, grad, &mut values);
                     let out: Vec<f32> = (0..bags.num_bags()).flat_map(|b| out[b * stride..][..dim].to_vec()).collect();
                     vec![Edged::new(place, &out), weight_grad, values]
                 });

@@ -21,7 +21,7 @@ fn row_updates_stay_inside() {
                 let (mut random, scratch) = (Random(6), &mut Scratch::new());
                 let mut segments = RowSegments::default();
                 let bags = Bags { indices: &indices, offsets: &offsets, weights };
-                coalesce(bags, Pooling::Sum, &mut segments, scratch);
+                coalesce(isa, bags, Pooling::Sum, &mut segments, scratch);
                 let values = random.values(30 * dim);
                 let positive: Vec<f32> = values.iter().map(|v| v * v).collect();
                 let grad_out = Edged::new(place, &random.values((bags.num_bags() - 1) * (dim + 2) + dim));
@@ -29,11 +29,11 @@ fn row_updates_stay_inside() {
                 let mut tables = [(); 4].map(|()| Edged::new(place, &values));
                 let mut states = [(); 3].map(|()| Edged::new(place, &positive));
                 let mut row_state = Edged::new(place, &positive[..30]);
-                sgd_rows(isa, &mut tables[0], grad, 0.1, scratch);
+                sgd_rows(isa, &mut tables[0], grad, 0.1);
                 let [sum, m, v] = &mut states;
-                adagrad_rows(isa, &mut tables[1], sum, grad, 0.1, 1e-10, scratch);
-                rowwise_adagrad_rows(isa, &mut tables[2], &mut row_state, grad, 0.1, 1e-10, scratch);
-                adam_rows(isa, &mut tables[3], m, v, grad, step, scratch);
+                adagrad_rows(isa, &mut tables[1], sum, grad, 0.1, 1e-10);
+                rowwise_adagrad_rows(isa, &mut tables[2], &mut row_state, grad, 0.1, 1e-10);
+                adam_rows(isa, &mut tables[3], m, v, grad, step);
                 tables.into_iter().chain(states).chain([row_state]).collect()
             });
         }

@@ -67,19 +67,18 @@ fn backward_has_the_bits_of_the_plain_loop() {
         let stride = dim + 3;
         let grad_out = Random(2).values(bags.num_bags() * stride);
         let (rows, expected) = reference::embedding_bag_backward(bags, pooling, &grad_out, stride, dim);
-        coalesce(bags, pooling, &mut segments, &mut Scratch::new());
+        coalesce(isa, bags, pooling, &mut segments, &mut Scratch::new());
         assert_eq!(segments.rows(), rows, "{what}");
         let mut values = Guarded::new(rows.len() * dim);
-        let mut scratch = Scratch::new();
         let grad = RowGradient::new(&segments, &grad_out, stride, dim);
-        embedding_bag_backward(isa, grad, &mut values, &mut scratch);
+        embedding_bag_backward(isa, grad, &mut values);
         values.check(what, isa);
         assert_bits(what, isa, &values, &expected);
 
         let from = rows.len() / 3;
         let mut values = Guarded::new((rows.len() - from) * dim);
         let some = RowGradient { range: [from, rows.len()], ..grad };
-        embedding_bag_backward(isa, some, &mut values, &mut scratch);
+        embedding_bag_backward(isa, some, &mut values);
         assert_bits(what, isa, &values, &expected[from * dim..]);
     });
 }
@@ -120,6 +119,7 @@ fn halves_share_out_rows_and_lookups() {
     let offsets: Vec<u32> = (0..=indices.len() as u32).collect();
     let mut segments = RowSegments::default();
     coalesce(
+        Isa::scalar(),
         Bags { indices: &indices, offsets: &offsets, weights: None },
         Pooling::Sum,
         &mut segments,

@@ -19,8 +19,7 @@ fn golden_values_of_the_reference_implementation() {
     ];
     let bags = Bags { indices: &[0, 2, 2, 3], offsets: &[0, 2, 4], weights: None };
     let mut segments = RowSegments::default();
-    coalesce(bags, Pooling::Sum, &mut segments, &mut Scratch::new());
-    let mut scratch = Scratch::new();
+    coalesce(Isa::scalar(), bags, Pooling::Sum, &mut segments, &mut Scratch::new());
     for isa in Isa::available() {
         let grad = RowGradient::new(&segments, &[1.0, -2.0, 0.5, 3.0], 2, 2);
         for (name, expected) in golden {
@@ -28,9 +27,9 @@ fn golden_values_of_the_reference_implementation() {
             let (mut state, mut row_state) = ([0.0; 8], [0.0; 4]);
             for _ in 0..2 {
                 match name {
-                    "sgd" => sgd_rows(isa, &mut table, grad, LR, &mut scratch),
-                    "adagrad" => adagrad_rows(isa, &mut table, &mut state, grad, LR, EPS, &mut scratch),
-                    _ => rowwise_adagrad_rows(isa, &mut table, &mut row_state, grad, LR, EPS, &mut scratch),
+                    "sgd" => sgd_rows(isa, &mut table, grad, LR),
+                    "adagrad" => adagrad_rows(isa, &mut table, &mut state, grad, LR, EPS),
+                    _ => rowwise_adagrad_rows(isa, &mut table, &mut row_state, grad, LR, EPS),
                 }
             }
             // The golden values have seven decimals.
@@ -85,7 +84,6 @@ fn dense_updates_agree_with_the_plain_loops() {
 fn row_updates_agree_with_the_plain_loops() {
     let mut segments = RowSegments::default();
     let weights = Random(7).values(7);
-    let scratch = &mut Scratch::new();
     // Rows that one bag each looked up, rows that several did, and weights.
     let cases: [([u32; 7], Option<&[f32]>); 3] = [
         ([10, 11, 14, 15, 29, 39, 12], None),
@@ -94,14 +92,14 @@ fn row_updates_agree_with_the_plain_loops() {
     ];
     for (indices, weights) in cases {
         let bags = Bags { indices: &indices, offsets: &[0, 1, 2, 3, 3, 6, 7], weights };
-        coalesce(bags, Pooling::Sum, &mut segments, &mut Scratch::new());
+        coalesce(Isa::scalar(), bags, Pooling::Sum, &mut segments, &mut Scratch::new());
         for (isa, dim) in Isa::available().flat_map(|isa| [1, 2, 7, 16, 33, 64, 415].map(|dim| (isa, dim))) {
-            row_updates_of(bags, &segments, isa, dim, scratch);
+            row_updates_of(bags, &segments, isa, dim);
         }
     }
 }
 
-fn row_updates_of(bags: Bags, segments: &RowSegments, isa: Isa, dim: usize, scratch: &mut Scratch) {
+fn row_updates_of(bags: Bags, segments: &RowSegments, isa: Isa, dim: usize) {
     let mut random = Random(6);
     let (table, grad_out) = (random.values(30 * dim), random.values(bags.num_bags() * (dim + 2)));
     let grad = RowGradient { base_row: 10, ..RowGradient::new(segments, &grad_out, dim + 2, dim) };
@@ -111,7 +109,7 @@ fn row_updates_of(bags: Bags, segments: &RowSegments, isa: Isa, dim: usize, scra
     };
 
     let (mut found, mut expected) = (Guarded::filled(&table), table.clone());
-    sgd_rows(isa, &mut found, grad, LR, scratch);
+    sgd_rows(isa, &mut found, grad, LR);
     for_each_row(&mut |r, g| reference::sgd(&mut expected[r * dim..][..dim], g, LR));
     found.check("sgd_rows", isa);
     assert_bits("sgd_rows", isa, &found, &expected);
@@ -119,7 +117,7 @@ fn row_updates_of(bags: Bags, segments: &RowSegments, isa: Isa, dim: usize, scra
     let (mut found, mut state) = (Guarded::filled(&table), Guarded::filled(&vec![0.0; 30 * dim]));
     let (mut expected, mut expected_state) = (table.clone(), vec![0.0; 30 * dim]);
     for _ in 0..2 {
-        adagrad_rows(isa, &mut found, &mut state, grad, LR, EPS, scratch);
+        adagrad_rows(isa, &mut found, &mut state, grad, LR, EPS);
         for_each_row(&mut |r, g| {
             let at = r * dim..(r + 1) * dim;
             reference::adagrad(&mut expected[at.clone()], g, &mut expected_state[at], LR, EPS);
@@ -133,7 +131,7 @@ fn row_updates_of(bags: Bags, segments: &RowSegments, isa: Isa, dim: usize, scra
     let (mut found, mut state) = (Guarded::filled(&table), Guarded::filled(&[0.0; 30]));
     let (mut expected, mut expected_state) = (table.clone(), vec![0.0; 30]);
     for _ in 0..2 {
-        rowwise_adagrad_rows(isa, &mut found, &mut state, grad, LR, EPS, scratch);
+        rowwise_adagrad_rows(isa, &mut found, &mut state, grad, LR, EPS);
         for_each_row(&mut |r, g| {
             let w = &mut expected[r * dim..][..dim];
             reference::rowwise_adagrad(w, g, &mut expected_state[r], LR, EPS);
@@ -147,7 +145,7 @@ fn row_updates_of(bags: Bags, segments: &RowSegments, isa: Isa, dim: usize, scra
     let (mut found, mut m, mut v) = (Guarded::filled(&table), vec![0.0; 30 * dim], vec![0.0; 30 * dim]);
     let (mut expected, mut expected_m, mut expected_v) = (table.clone(), m.clone(), v.clone());
     for step in [1, 7] {
-        adam_rows(isa, &mut found, &mut m, &mut v, grad, adam_step(step), scratch);
+        adam_rows(isa, &mut found, &mut m, &mut v, grad, adam_step(step));
         for_each_row(&mut |r, g| {
             let at = r * dim..(r + 1) * dim;
             let (m, v) = (&mut expected_m[at.clone()], &mut expected_v[at.clone()]);

@@ -2,8 +2,8 @@
 
 use crate::backend::{Backend, TableGrads, Touched};
 use crate::tensor::Tensor;
+use dlrm_kernels::Isa;
 use dlrm_kernels::embedding_bag::{RowGradient, RowSegments, embedding_bag_backward};
-use dlrm_kernels::{Isa, Scratch};
 use std::any::Any;
 
 /// The lookups of each table, sorted by row, and the gradients of pooled rows.
@@ -142,16 +142,16 @@ impl RowGrads {
     fn values(&self, pooled: &[Tensor]) -> Vec<f32> {
         let Some(gradient) = self.gradient(pooled) else { return Vec::new() };
         let mut values = vec![0.0; gradient.rows().len() * self.dim];
-        embedding_bag_backward(Isa::scalar(), gradient, &mut values, &mut Scratch::new());
+        embedding_bag_backward(Isa::scalar(), gradient, &mut values);
         values
     }
 
     /// Writes the sum of each row's gradient out.
-    pub(crate) fn sum(&mut self, isa: Isa, pooled: &[Tensor], scratch: &mut Scratch) {
+    pub(crate) fn sum(&mut self, isa: Isa, pooled: &[Tensor]) {
         let mut sums = std::mem::take(&mut self.sums);
         if let (Some(gradient), false) = (self.gradient(pooled), matches!(self.source, Source::Summed)) {
             sums.resize(&[gradient.rows().len(), self.dim]);
-            embedding_bag_backward(isa, gradient, sums.as_mut_slice(), scratch);
+            embedding_bag_backward(isa, gradient, sums.as_mut_slice());
             std::mem::swap(&mut self.own, &mut sums);
             self.segments.one_each();
             self.source = Source::Summed;

@@ -1,7 +1,7 @@
 //! Optimizer steps: all parameters at once, each cut by rows.
 
+use super::Cpu;
 use super::row_grads::CpuTableGrads;
-use super::{Cpu, with_scratch};
 use crate::backend::{DenseGrads, DenseParameter, State, Table, TableGrads, UpdateRule, UpdateStep};
 use crate::tensor::Tensor;
 use dlrm_kernels::embedding_bag::RowGradient;
@@ -197,15 +197,15 @@ impl<'a> Rows<'a> {
 
     fn apply(self, isa: Isa, step: UpdateStep<'_>) {
         let Rows { grad, table, first, second, .. } = self;
-        with_scratch(|scratch| match step.rule {
-            UpdateRule::Sgd => optim::sgd_rows(isa, table, grad, step.lr, scratch),
-            UpdateRule::Adagrad { eps } => optim::adagrad_rows(isa, table, first, grad, step.lr, eps, scratch),
+        match step.rule {
+            UpdateRule::Sgd => optim::sgd_rows(isa, table, grad, step.lr),
+            UpdateRule::Adagrad { eps } => optim::adagrad_rows(isa, table, first, grad, step.lr, eps),
             UpdateRule::RowWiseAdagrad { eps } => {
-                optim::rowwise_adagrad_rows(isa, table, first, grad, step.lr, eps, scratch);
+                optim::rowwise_adagrad_rows(isa, table, first, grad, step.lr, eps);
             }
             UpdateRule::Adam { beta1, beta2, eps } => {
-                optim::adam_rows(isa, table, first, second, grad, step.adam(beta1, beta2, eps), scratch);
+                optim::adam_rows(isa, table, first, second, grad, step.adam(beta1, beta2, eps));
             }
-        });
+        }
     }
 }
