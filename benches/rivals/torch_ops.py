@@ -50,16 +50,30 @@ def arguments():
 
 
 def median_seconds(run, seconds):
-    """The median time of `run(i)` for i = 0, 1, …, after a tenth of the time as warm-up."""
-    times, start, i = [], time.perf_counter(), 0
-    while len(times) < 3 or time.perf_counter() - start < 1.1 * seconds:
-        before = time.perf_counter()
-        run(i)
-        after = time.perf_counter()
+    """The median of samples' mean times of `run(i)` for i = 0, 1, …, after a tenth of the time as warm-up.
+
+    A sample is as many calls as take a hundredth of the time. Criterion's medians are of such samples too, so a
+    disturbance of the machine counts as much here as there.
+    """
+
+    def timed(first, calls):
+        start = time.perf_counter()
+        for i in range(first, first + calls):
+            run(i)
+        return time.perf_counter() - start
+
+    i, warm = 0, 0.0
+    while warm < 0.1 * seconds:
+        warm += timed(i, 1)
         i += 1
-        if i > 1 and after - start > 0.1 * seconds:
-            times.append(after - before)
-    return statistics.median(times)
+    calls = max(1, int(0.01 * seconds * i / warm))
+    samples, all_of_them = [], 0.0
+    while len(samples) < 3 or all_of_them < seconds:
+        took = timed(i, calls)
+        i += calls
+        samples.append(took / calls)
+        all_of_them += took
+    return statistics.median(samples)
 
 
 def embedding_bags(tables, rows, dim, lookups):

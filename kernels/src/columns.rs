@@ -63,25 +63,33 @@ impl<const NV: usize, const WHOLE: bool> Columns<NV, WHOLE> {
         row: *const f32,
         coefficient: Option<S::V>,
     ) {
-        // SAFETY: as the caller vouches.
-        for (sum, row) in sums.iter_mut().zip(unsafe { self.load(simd, row) }) {
+        for (v, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: as the caller vouches.
+            let row = unsafe { self.load(simd, v, row) };
             *sum = simd.add(*sum, coefficient.map_or(row, |c| simd.mul(c, row)));
         }
     }
 
-    /// These columns of `row`.
+    /// Vector `v` of these columns of `row`.
     ///
     /// # Safety
     /// `dim` floats must be readable at `row`.
     #[inline(always)]
-    pub(crate) unsafe fn load<S: Simd>(self, simd: S, row: *const f32) -> [S::V; NV] {
-        let mut values = [simd.zero(); NV];
-        for (v, value) in values.iter_mut().enumerate() {
-            let at = row.wrapping_add(self.first + v * S::LANES);
-            // SAFETY: a whole vector lies below dim, a partial one is cut off there.
-            *value = unsafe { if WHOLE { simd.load(at) } else { simd.load_partial(at, self.lanes::<S>(v)) } };
-        }
-        values
+    pub(crate) unsafe fn load<S: Simd>(self, simd: S, v: usize, row: *const f32) -> S::V {
+        let at = row.wrapping_add(self.first + v * S::LANES);
+        // SAFETY: a whole vector lies below dim, a partial one is cut off there.
+        unsafe { if WHOLE { simd.load(at) } else { simd.load_partial(at, self.lanes::<S>(v)) } }
+    }
+
+    /// Writes vector `v` of these columns of `row`.
+    ///
+    /// # Safety
+    /// `dim` floats must be writable at `row`.
+    #[inline(always)]
+    pub(crate) unsafe fn put<S: Simd>(self, simd: S, v: usize, value: S::V, row: *mut f32) {
+        let at = row.wrapping_add(self.first + v * S::LANES);
+        // SAFETY: a whole vector lies below dim, a partial one is cut off there.
+        unsafe { if WHOLE { simd.store(at, value) } else { simd.store_partial(at, value, self.lanes::<S>(v)) } }
     }
 
     /// # Safety
@@ -89,9 +97,8 @@ impl<const NV: usize, const WHOLE: bool> Columns<NV, WHOLE> {
     #[inline(always)]
     pub(crate) unsafe fn store<S: Simd>(self, simd: S, sums: &[S::V; NV], row: *mut f32) {
         for (v, &sum) in sums.iter().enumerate() {
-            let at = row.wrapping_add(self.first + v * S::LANES);
-            // SAFETY: a whole vector lies below dim, a partial one is cut off there.
-            unsafe { if WHOLE { simd.store(at, sum) } else { simd.store_partial(at, sum, self.lanes::<S>(v)) } }
+            // SAFETY: as the caller vouches.
+            unsafe { self.put(simd, v, sum, row) }
         }
     }
 }

@@ -16,8 +16,9 @@
 //!    bags profit too.
 //! 3. Bags of one lookup each (Criteo's) are rows to copy: without a bag's bounds to look up and a sum
 //!    to start, a fifth quicker.
-//! 4. Indices are checked against the table in one pass before anything is written, so that the
-//!    loop itself has no checks.
+//! 4. Offsets and indices are checked in passes of vector operations before anything is written, so that
+//!    the loop itself has no checks. (A pass that ends at the first mistake is not made of them: with bags
+//!    of one lookup it took a fifth of the time.)
 //! 5. Products are rounded before they are added, in index order, column by column: every
 //!    instruction set (and the reference loop) gives the same bits.
 //!

@@ -141,7 +141,13 @@ pub(crate) trait EachRow<S: Simd> {
 #[inline(always)]
 pub(crate) unsafe fn for_each_row<S: Simd>(simd: S, grad: RowGradient, each: &mut impl EachRow<S>) {
     // SAFETY: as the caller vouches.
-    unsafe { with_blocks!(S, grad.dim, for_each_row_in_blocks(simd, grad, each)) }
+    unsafe {
+        // One block too, though it is sixteen vectors of AVX2: of several, those that want squares first sum each twice.
+        if S::LANES == 8 && grad.dim == 128 {
+            return for_each_row_in_blocks::<S, 16, true>(simd, grad, each, 128);
+        }
+        with_blocks!(S, grad.dim, for_each_row_in_blocks(simd, grad, each))
+    }
 }
 
 /// # Safety

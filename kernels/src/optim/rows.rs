@@ -123,18 +123,16 @@ unsafe fn update_block<S: Simd, R: Rule<N>, const N: usize, const NV: usize, con
     g: [S::V; NV],
     state: [*mut f32; N],
 ) {
-    // SAFETY: the caller vouches for the columns of the row, in the table and in the state.
-    unsafe {
-        let mut values = columns.load(simd, w);
-        let mut states = state.map(|s| columns.load(simd, s));
-        for (v, (value, g)) in values.iter_mut().zip(g).enumerate() {
-            let (new, new_states) = rule.update(simd, *value, g, states.each_ref().map(|s| s[v]));
-            *value = new;
-            states.iter_mut().zip(new_states).for_each(|(s, new)| s[v] = new);
-        }
-        columns.store(simd, &values, w);
-        for (to, values) in state.into_iter().zip(&states) {
-            columns.store(simd, values, to);
+    // Vector by vector: AVX2 has not the registers for a block of eight with its states.
+    for (v, g) in g.into_iter().enumerate() {
+        // SAFETY: the caller vouches for the columns of the row, in the table and in the state.
+        unsafe {
+            let old = state.map(|s| columns.load(simd, v, s));
+            let (value, new) = rule.update(simd, columns.load(simd, v, w), g, old);
+            columns.put(simd, v, value, w);
+            for (s, new) in state.iter().zip(new) {
+                columns.put(simd, v, new, *s);
+            }
         }
     }
 }
