@@ -105,33 +105,17 @@ impl<S: Simd, R: Rule<N>, const N: usize> EachRow<S> for Elementwise<R, N> {
         g: [S::V; NV],
     ) {
         let at = row * columns.dim;
-        // SAFETY: the caller vouches for the row, in the table and in the state.
-        unsafe { update_block(simd, self.rule, columns, self.table.add(at), g, self.state.map(|s| s.add(at))) }
-    }
-}
-
-/// Runs a rule over some columns of a row.
-///
-/// # Safety
-/// `columns.dim` values must be writable at `w` and each of `state`.
-#[inline(always)]
-unsafe fn update_block<S: Simd, R: Rule<N>, const N: usize, const NV: usize, const WHOLE: bool>(
-    simd: S,
-    rule: R,
-    columns: Columns<NV, WHOLE>,
-    w: *mut f32,
-    g: [S::V; NV],
-    state: [*mut f32; N],
-) {
-    // Vector by vector: AVX2 has not the registers for a block of eight with its states.
-    for (v, g) in g.into_iter().enumerate() {
         // SAFETY: the caller vouches for the columns of the row, in the table and in the state.
         unsafe {
-            let old = state.map(|s| columns.load(simd, v, s));
-            let (value, new) = rule.update(simd, columns.load(simd, v, w), g, old);
-            columns.put(simd, v, value, w);
-            for (s, new) in state.iter().zip(new) {
-                columns.put(simd, v, new, *s);
+            let (w, state) = (self.table.add(at), self.state.map(|s| s.add(at)));
+            // Vector by vector: AVX2 has not the registers for a block of eight with its states.
+            for (v, g) in g.into_iter().enumerate() {
+                let old = state.map(|s| columns.load(simd, v, s));
+                let (value, new) = self.rule.update(simd, columns.load(simd, v, w), g, old);
+                columns.put(simd, v, value, w);
+                for (s, new) in state.iter().zip(new) {
+                    columns.put(simd, v, new, *s);
+                }
             }
         }
     }
@@ -150,7 +134,8 @@ impl Kernel for RowwiseAdagradRows<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let RowwiseAdagradRows { table, state, grad, lr, eps } = self;
-        let mut each = RowWise { table: table.as_mut_ptr(), state, lr, eps, rule: Sgd { lr } };
+        let row = Elementwise { rule: Sgd { lr }, table: table.as_mut_ptr(), state: [] };
+        let mut each = RowWise { row, state, lr, eps };
         // SAFETY: rowwise_adagrad_rows checked the gradient against the table and the state.
         unsafe { for_each_row(simd, grad, &mut each) }
     }
@@ -158,18 +143,17 @@ impl Kernel for RowwiseAdagradRows<'_> {
 
 /// Adagrad with one value of state a row.
 struct RowWise<'a> {
-    table: *mut f32,
+    /// SGD, with the rate of the row that was begun.
+    row: Elementwise<Sgd, 0>,
     state: &'a mut [f32],
     lr: f32,
     eps: f32,
-    /// With the rate of the row that was begun.
-    rule: Sgd,
 }
 
 impl<S: Simd> EachRow<S> for RowWise<'_> {
     #[inline(always)]
     fn prefetch(&self, simd: S, row: usize, dim: usize) {
-        prefetch_row(simd, self.table, row, dim, dim);
+        self.row.prefetch(simd, row, dim);
         prefetch_row(simd, self.state.as_ptr(), row, 1, 1);
     }
 
@@ -182,19 +166,19 @@ impl<S: Simd> EachRow<S> for RowWise<'_> {
     fn begin(&mut self, row: usize, dim: usize, squares: f32) {
         let h = &mut self.state[row];
         *h += squares / dim as f32;
-        self.rule.lr = self.lr / (h.sqrt() + self.eps);
+        self.row.rule.lr = self.lr / (h.sqrt() + self.eps);
     }
 
     #[inline(always)]
     unsafe fn block<const NV: usize, const WHOLE: bool>(
         &mut self,
         simd: S,
-        _: usize,
+        r: usize,
         row: usize,
         columns: Columns<NV, WHOLE>,
         g: [S::V; NV],
     ) {
-        // SAFETY: the caller vouches for the row.
-        unsafe { update_block(simd, self.rule, columns, self.table.add(row * columns.dim), g, []) }
+        // SAFETY: as the caller vouches.
+        unsafe { self.row.block(simd, r, row, columns, g) }
     }
 }

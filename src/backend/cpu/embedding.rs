@@ -10,7 +10,8 @@ use dlrm_kernels::embedding_bag::{self as kernel, Bags};
 use dlrm_kernels::quantized::quantize_rows;
 use rayon::prelude::*;
 
-/// Bags of each table a piece, at most. (On two cores of a Zen 4, pieces of 512 take 8 % longer where each bag holds one lookup.)
+/// Bags of each table a piece, at most. (On two cores of a Zen 4, pieces of 512 take 8 % longer where each bag holds one
+/// lookup.)
 const MAX_BAGS: usize = 1024;
 
 /// Rows of a table a piece, when they are quantised.
