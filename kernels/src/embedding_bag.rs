@@ -11,9 +11,9 @@
 //!
 //! 1. The sum of a bag stays in registers: the columns of a row are cut into blocks of 1, 2, 4 or 8
 //!    vectors, and the loop over the lookups is inside a block.
-//! 2. A lookup of a big table is a cache miss and nothing else. The row of the lookup
-//!    `AHEAD` places further on is prefetched; the list of lookups runs through all bags, so short
-//!    bags profit too.
+//! 2. A lookup of a big table is a cache miss and nothing else. The row of the lookup `AHEAD` places further on is
+//!    prefetched, and that of the one `AGAIN` places further on once more, in case the first request was dropped; the list
+//!    of lookups runs through all bags, so short bags profit too.
 //! 3. Bags of one lookup each (Criteo's) are rows to copy: without a bag's bounds to look up and a sum
 //!    to start, a fifth quicker.
 //! 4. Offsets and indices are checked in passes of vector operations before anything is written, so that
@@ -39,7 +39,7 @@ pub use quantized::embedding_bag_quantized;
 pub use segments::{RowSegments, coalesce};
 
 use crate::check;
-use crate::columns::{AHEAD, Columns, prefetch_row, with_blocks};
+use crate::columns::{AHEAD, Columns, prefetch_row, prefetch_rows, with_blocks};
 use crate::isa::{Isa, Kernel};
 use crate::simd::{Simd, dot16};
 use std::ops::Range;
@@ -254,9 +254,7 @@ unsafe fn copy_rows<S: Simd, const NV: usize, const WHOLE: bool>(simd: S, f: For
     }
     let mut out = f.out.as_mut_ptr();
     for (b, &index) in indices.iter().enumerate() {
-        if let Some(&next) = indices.get(b + AHEAD) {
-            prefetch_row(simd, table, next as usize, dim, dim);
-        }
+        prefetch_rows(simd, table, indices, b, dim, dim);
         for first in (0..dim).step_by(NV * S::LANES) {
             let columns = Columns::<NV, WHOLE> { first, dim };
             let mut row = [simd.zero(); NV];
@@ -285,10 +283,8 @@ unsafe fn forward<S: Simd, const NV: usize, const WHOLE: bool>(simd: S, f: Forwa
             let columns = Columns::<NV, WHOLE> { first, dim };
             let mut sums = [simd.zero(); NV];
             for i in bag.clone() {
-                if first == 0
-                    && let Some(&next) = indices.get(i + AHEAD)
-                {
-                    prefetch_row(simd, table, next as usize, dim, dim);
+                if first == 0 {
+                    prefetch_rows(simd, table, indices, i, dim, dim);
                 }
                 // SAFETY: i lies in the bag, and its index is below the number of rows.
                 unsafe {
@@ -329,9 +325,7 @@ impl Kernel for WeightBackward<'_> {
             let bag = bounds[0] as usize..bounds[1] as usize;
             let grad = &self.grad_out[b * self.grad_stride..][..self.dim];
             for i in bag {
-                if let Some(&next) = indices.get(i + AHEAD) {
-                    prefetch_row(simd, self.table.as_ptr(), next as usize, self.dim, self.dim);
-                }
+                prefetch_rows(simd, self.table.as_ptr(), indices, i, self.dim, self.dim);
                 let dot = dot16(simd, grad, &self.table[indices[i] as usize * self.dim..][..self.dim]);
                 self.out[i - first] = match self.pooling {
                     Pooling::Sum => dot,

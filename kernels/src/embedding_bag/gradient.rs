@@ -12,8 +12,9 @@
 //! 2. `g` never leaves the registers: it is summed and used in blocks of columns, as wide as a row wherever a row
 //!    is no wider than eight vectors. By way of memory (a row looked up once was not even copied there) the update of
 //!    rows of 64 values took a fifth longer: fewer instructions a row are more rows that the processor works on at once.
-//! 3. Rows ascend, so that the table is passed from front to back, and each is asked for `AHEAD` rows
-//!    before its turn. The pooled gradients are small beside the table, and mostly in a cache.
+//! 3. Rows ascend, so that the table is passed from front to back, and each is asked for `AHEAD` rows before its turn, and
+//!    once more `AGAIN` rows before (see [`prefetch_rows`]). The pooled gradients are small beside the table, and mostly in
+//!    a cache.
 //! 4. A row has one owner and its lookups one order: no atomics, and the bits do not depend on how
 //!    the rows are shared out.
 //!
@@ -22,7 +23,7 @@
 
 use super::RowSegments;
 use crate::check;
-use crate::columns::{AHEAD, Columns, prefetch_row, with_blocks};
+use crate::columns::{AGAIN, AHEAD, Columns, prefetch_list, prefetch_rows, with_blocks};
 use crate::isa::{Isa, Kernel};
 use crate::simd::{Simd, sum16};
 use std::ops::Range;
@@ -165,7 +166,12 @@ unsafe fn for_each_row_in_blocks<S: Simd, const NV: usize, const WHOLE: bool>(
     }
     let starts = &grad.segments.starts()[grad.range[0]..];
     for (r, (&row, bounds)) in rows.iter().zip(starts.windows(2)).enumerate() {
+        prefetch_list(simd, rows, r);
+        prefetch_list(simd, starts, r);
         if let Some(&next) = rows.get(r + AHEAD) {
+            each.prefetch(simd, next as usize - base_row, dim);
+        }
+        if let Some(&next) = rows.get(r + AGAIN) {
             each.prefetch(simd, next as usize - base_row, dim);
         }
         let (row, segment) = (row as usize - base_row, bounds[0] as usize..bounds[1] as usize);
@@ -209,10 +215,8 @@ unsafe fn sum<S: Simd, const NV: usize, const WHOLE: bool>(
     let (bags, coefficients) = (grad.segments.bags(), grad.segments.coefficients());
     let mut sums = [simd.zero(); NV];
     for at in segment {
-        if columns.first == 0
-            && let Some(&next) = bags.get(at + AHEAD)
-        {
-            prefetch_row(simd, grad.grad_out.as_ptr(), next as usize, grad.grad_stride, columns.dim);
+        if columns.first == 0 {
+            prefetch_rows(simd, grad.grad_out.as_ptr(), bags, at, grad.grad_stride, columns.dim);
         }
         let coefficient = if coefficients.is_empty() { None } else { Some(simd.splat(coefficients[at])) };
         // SAFETY: grad_out holds a row for each bag, as was checked.

@@ -22,7 +22,7 @@
 
 use super::{Bags, Max, Pooling, check_strided};
 use crate::check;
-use crate::columns::{AHEAD, Columns, with_blocks};
+use crate::columns::{AGAIN, AHEAD, Columns, prefetch_list, with_blocks};
 use crate::isa::{Isa, Kernel};
 use crate::quantized::RowFormat;
 use crate::simd::Simd;
@@ -228,10 +228,14 @@ unsafe fn forward<S: Simd, L: Layout, const NV: usize, const WHOLE: bool>(simd: 
         for first in (0..dim).step_by(NV * S::LANES) {
             let mut sums = [simd.zero(); NV];
             for i in bag.clone() {
-                if first == 0
-                    && let Some(&next) = indices.get(i + AHEAD)
-                {
-                    prefetch(simd, table, next, f.row_bytes);
+                if first == 0 {
+                    prefetch_list(simd, indices, i);
+                    if let Some(&next) = indices.get(i + AHEAD) {
+                        prefetch(simd, table, next, f.row_bytes);
+                    }
+                    if let Some(&next) = indices.get(i + AGAIN) {
+                        prefetch(simd, table, next, f.row_bytes);
+                    }
                 }
                 // SAFETY: i lies in the bag, and its index is below the number of rows.
                 unsafe {

@@ -1,7 +1,7 @@
 //! Rows of a table in random order: nearly every one a cache miss, hidden by asking for rows
 //! ahead of their use, as the embedding kernels do.
 
-use crate::columns::{AHEAD, prefetch_row};
+use crate::columns::prefetch_rows;
 use crate::isa::{Isa, Kernel};
 use crate::simd::Simd;
 
@@ -87,9 +87,7 @@ unsafe fn sum<S: Simd, const NV: usize>(simd: S, r: Read) -> f32 {
     let dim = NV * S::LANES;
     let mut sums = [simd.zero(); SUMS];
     for (i, &row) in r.rows.iter().enumerate() {
-        if let Some(&next) = r.rows.get(i + AHEAD) {
-            prefetch_row(simd, r.table.as_ptr(), next as usize, dim, dim);
-        }
+        prefetch_rows(simd, r.table.as_ptr(), r.rows, i, dim, dim);
         for v in 0..NV {
             // SAFETY: the table has this row, of NV vectors.
             let values = unsafe { simd.load(r.table.as_ptr().add(row as usize * dim + v * S::LANES)) };
@@ -121,9 +119,7 @@ impl Kernel for Update<'_> {
 unsafe fn subtract<S: Simd, const NV: usize>(simd: S, u: Update) {
     let (dim, step) = (NV * S::LANES, simd.splat(u.step));
     for (i, &row) in u.rows.iter().enumerate() {
-        if let Some(&next) = u.rows.get(i + AHEAD) {
-            prefetch_row(simd, u.table.as_ptr(), next as usize, dim, dim);
-        }
+        prefetch_rows(simd, u.table.as_ptr(), u.rows, i, dim, dim);
         for v in 0..NV {
             // SAFETY: the table has this row, of NV vectors.
             unsafe {
