@@ -32,7 +32,7 @@
 
 pub(crate) mod gradient;
 mod quantized;
-mod segments;
+pub(crate) mod segments;
 
 pub use gradient::{RowGradient, embedding_bag_backward};
 pub use quantized::embedding_bag_quantized;

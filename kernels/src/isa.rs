@@ -82,9 +82,14 @@ impl Isa {
         let mut levels = Vec::with_capacity(3);
         #[cfg(x86_simd)]
         {
-            // Every processor with the first two has the third, which converts f16.
-            let avx2 =
-                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
+            // Every processor with the first two has the others: conversion of f16, and shifts and counts of bits.
+            let avx2 = is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("f16c")
+                && is_x86_feature_detected!("bmi1")
+                && is_x86_feature_detected!("bmi2")
+                && is_x86_feature_detected!("lzcnt")
+                && is_x86_feature_detected!("popcnt");
             let avx512 = avx2
                 && is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
@@ -129,11 +134,11 @@ impl Isa {
         match self.0 {
             Level::Scalar => kernel.run(Scalar::new()),
             // SAFETY: an `Isa` of this level is only made by `available`, after the processor
-            // said that it has AVX2, FMA and F16C.
+            // said that it has AVX2, FMA, F16C, BMI1, BMI2, LZCNT and POPCNT.
             #[cfg(x86_simd)]
             Level::Avx2 => unsafe { run_avx2(kernel) },
             // SAFETY: an `Isa` of this level is only made by `available`, after the processor
-            // said that it has AVX-512 F, BW, DQ and VL, and AVX2, FMA and F16C.
+            // said that it has AVX-512 F, BW, DQ and VL, and what goes with AVX2.
             #[cfg(x86_simd)]
             Level::Avx512 => unsafe { run_avx512(kernel) },
         }
@@ -143,10 +148,10 @@ impl Isa {
     pub(crate) fn run_bytes<K: BytesKernel>(self, kernel: K) -> K::Output {
         match self.0 {
             Level::Scalar => kernel.run(Scalar::new()),
-            // SAFETY: an `Isa` of this level has AVX-512 F, BW, DQ and VL, AVX2, FMA and F16C; VNNI was asked for.
+            // SAFETY: an `Isa` of this level has AVX-512 F, BW, DQ and VL, and what goes with AVX2; VNNI was asked for.
             #[cfg(x86_simd)]
             Level::Avx512 if is_x86_feature_detected!("avx512vnni") => unsafe { run_vnni(kernel) },
-            // SAFETY: an `Isa` of either level has AVX2, FMA and F16C.
+            // SAFETY: an `Isa` of either level has AVX2, FMA, F16C, BMI1, BMI2, LZCNT and POPCNT.
             #[cfg(x86_simd)]
             Level::Avx2 | Level::Avx512 => unsafe { run_avx2_bytes(kernel) },
         }
@@ -154,25 +159,25 @@ impl Isa {
 }
 
 #[cfg(x86_simd)]
-#[target_feature(enable = "avx2,fma,f16c")]
+#[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
 fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx2::new())
 }
 
 #[cfg(x86_simd)]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
 fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx512::new())
 }
 
 #[cfg(x86_simd)]
-#[target_feature(enable = "avx2,fma,f16c")]
+#[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
 fn run_avx2_bytes<K: BytesKernel>(kernel: K) -> K::Output {
     kernel.run(Avx2::new())
 }
 
 #[cfg(x86_simd)]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
 fn run_vnni<K: BytesKernel>(kernel: K) -> K::Output {
     kernel.run(Vnni::new())
 }

@@ -1,5 +1,7 @@
 //! Room that kernels use while they run, kept by the caller from call to call.
 
+use crate::embedding_bag::segments::{Counters, MAX_PASSES};
+
 /// Values of a cache line.
 const ALIGN: usize = 16;
 
@@ -13,7 +15,9 @@ const MIN_LEN: usize = 160 * 1024;
 pub struct Scratch {
     values: Vec<f32>,
     /// Rows with their bags, before and after a pass of a sort.
-    pub(crate) pairs: [Vec<u64>; 2],
+    pairs: [Vec<u64>; 2],
+    /// Of the passes.
+    counters: Vec<Counters>,
     /// The bag of each lookup.
     pub(crate) bag_of: Vec<u32>,
     /// Rows of bytes.
@@ -23,17 +27,26 @@ pub struct Scratch {
 impl Scratch {
     /// No room yet; the first kernels that use it make it grow.
     pub const fn new() -> Scratch {
-        Scratch { values: Vec::new(), pairs: [Vec::new(), Vec::new()], bag_of: Vec::new(), bytes: Vec::new() }
+        let pairs = [Vec::new(), Vec::new()];
+        Scratch { values: Vec::new(), pairs, counters: Vec::new(), bag_of: Vec::new(), bytes: Vec::new() }
     }
 
     /// Makes room now for the blocks of matrix products and for sorting up to `lookups` lookups: for a thread
     /// that may get its share of the work steps later than others.
     pub fn reserve(&mut self, lookups: usize) {
         let [] = self.rooms([]);
-        for pairs in &mut self.pairs {
-            pairs.resize(pairs.len().max(lookups), 0);
-        }
+        self.sorting(lookups);
         self.bag_of.reserve(lookups.saturating_sub(self.bag_of.len()));
+    }
+
+    /// Counters for every pass, and twice `lookups` pairs; what they hold is unspecified.
+    pub(crate) fn sorting(&mut self, lookups: usize) -> (&mut [Counters], [&mut [u64]; 2]) {
+        self.counters.resize(MAX_PASSES, [0; _]);
+        let pairs = self.pairs.each_mut().map(|pairs| {
+            pairs.resize(pairs.len().max(lookups), 0);
+            &mut pairs[..lookups]
+        });
+        (&mut self.counters, pairs)
     }
 
     /// `len` bytes; what they hold is unspecified.
