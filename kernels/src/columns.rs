@@ -3,7 +3,7 @@
 use crate::simd::Simd;
 
 /// Rows between the first request for one and its use: at a few nanoseconds a row, more than enough to cover a DRAM access.
-pub(crate) const AHEAD: usize = 64;
+pub(crate) const AHEAD: usize = 48;
 
 /// Rows between the second request and the use.
 pub(crate) const AGAIN: usize = 16;
