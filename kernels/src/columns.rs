@@ -2,13 +2,15 @@
 
 use crate::simd::Simd;
 
-/// Rows between the first request for one and its use: at a few nanoseconds a row, more than enough to cover a DRAM access.
+/// Rows between the first request for one and its use: at a few nanoseconds a row, enough to cover a DRAM access. (On two
+/// cores of a Zen 4, rows of 64 bytes come fastest at 64 out of tables of 64 MB and at 32 out of one of 4 GiB; 48 loses 8 %
+/// there and 5 % here. Longer rows do not mind.)
 pub(crate) const AHEAD: usize = 48;
 
-/// Rows between the second request and the use.
+/// Rows between the second request and the use. (On the same machine 8 to 24 are as good, 4 is too late.)
 pub(crate) const AGAIN: usize = 16;
 
-/// Entries of a list of rows between a request and its use.
+/// Entries of a list of rows between a request and its use. (From 128 on it makes no difference.)
 const LIST_AHEAD: usize = 256;
 
 /// Calls `$call::<S, NV, WHOLE>(…, dim)`, with `NV` vectors a block and `WHOLE` (no partial vectors) as
